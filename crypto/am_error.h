@@ -2,11 +2,11 @@
  *
  * Functions that can fail return 0 or a negative code: an errno value (-EINVAL, -ENOMEM, ...) or one of
  * enum am_error. Those whose failure needs a sentence also take a `struct am_err *err` (may be NULL) as their
- * last argument and leave it untouched on success. The text is one line for the operator, says what failed and
- * where (which peer, call, field), and never holds key material.
+ * last argument and leave it untouched on success. The text is one line for the operator, says what failed
+ * and where (which peer, call, field), and never holds key material.
  *
- * Argument order everywhere: context, inputs (each length right after its array), outputs, err; a callback and
- * its user pointer come last.
+ * Argument order everywhere: context, inputs (each length right after its array), outputs, err; a callback
+ * and its user pointer come last.
  */
 #ifndef CRYPTO_AM_ERROR_H
 #define CRYPTO_AM_ERROR_H
@@ -28,8 +28,8 @@ struct am_err {
     char text[AM_ERR_TEXT_MAX];
 };
 
-/* Sets `err` (if not NULL) to `code` and the formatted text, cut at AM_ERR_TEXT_MAX - 1; control characters in
- * the text become '?'. Returns `code`, so that `return am_fail(err, -EINVAL, ...)` reads in one line. */
+/* Sets `err` (if not NULL) to `code` and the formatted text, cut at AM_ERR_TEXT_MAX - 1; control characters
+ * in the text become '?'. Returns `code`, so that `return am_fail(err, -EINVAL, ...)` reads in one line. */
 int am_fail(struct am_err *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "context: " in front of err's text. Returns `err->code`, or 0 when err is NULL. */

@@ -1,4 +1,5 @@
-/* X25519 keys and sealed boxes (crypto_box_seal, PROTOCOL section 8; libsodium). WireGuard keys are X25519 too. */
+/* X25519 keys and sealed boxes (crypto_box_seal, PROTOCOL section 8; libsodium). WireGuard keys are X25519
+ * too. */
 #ifndef CRYPTO_BOX_H
 #define CRYPTO_BOX_H
 
@@ -10,7 +11,7 @@
 
 #define BOX_SEAL_OVERHEAD 48
 
-/* The X25519 public key of a 32-byte secret. Returns 0, or -EINVAL for a key that gives the zero point. */
+/* The X25519 public key of a 32-byte secret. Returns 0 or -EINVAL. */
 int box_pubkey_of_secret(const struct secret *secret, struct bytes32 *out);
 
 /* Seals `len` bytes to `recipient`; `out` has room for len + BOX_SEAL_OVERHEAD. Returns 0 or -EINVAL. */

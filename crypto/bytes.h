@@ -67,11 +67,12 @@ static inline void be64_write(uint8_t out[8], uint64_t value)
     be32_write(out + 4, (uint32_t)value);
 }
 
-/* Writes 2 * len lower-case digits and a NUL to `out`, without a prefix. Takes the same time for all contents. */
+/* Writes 2 * len lower-case digits and a NUL to `out`, without a prefix. Takes the same time for all
+ * contents. */
 void hex_encode(const uint8_t *in, size_t len, char *out);
 
-/* Reads exactly `len` bytes from `text`, with or without "0x", either case. False, with `out` unspecified, when
- * the text has another length or another character. The time depends on the length only. */
+/* Reads exactly `len` bytes from `text`, with or without "0x", either case. False, with `out` unspecified,
+ * when the text has another length or another character. The time depends on the length only. */
 bool hex_decode_exact(const char *text, uint8_t *out, size_t len);
 
 /* Reads an even number of digits, at most `capacity` bytes, with or without "0x"; the count goes to `len`. */

@@ -22,7 +22,8 @@ struct secp_pubkey {
 /* The compressed public key of `key`. Returns 0, or -EINVAL when the key is zero or not below the order. */
 int secp_pubkey_of_secret(const struct secret *key, struct secp_pubkey *out);
 
-/* The EVM address of a compressed public key. Returns 0, or AM_EFORMAT when it is not a point of the curve. */
+/* The EVM address of a compressed public key. Returns 0, or AM_EFORMAT when it is not a point of the curve.
+ */
 int secp_address_of_pubkey(const struct secp_pubkey *pubkey, struct address *out);
 
 /* Signs a digest: low s, v 27 or 28, deterministic nonce (RFC 6979). Returns 0 or -EINVAL (bad key). */

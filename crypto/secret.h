@@ -21,7 +21,8 @@ struct secret {
  * Call once, before anything else of crypto/. Returns 0 or a negative errno. */
 int secret_init(void);
 
-/* Zeroed 32 bytes of locked memory; NULL when memory can not be had. */
+/* Zeroed 32 bytes of locked memory (locked as far as RLIMIT_MEMLOCK goes); NULL when memory can not be had.
+ */
 struct secret *secret_new(void);
 
 /* Wipes and frees; NULL is allowed. */

@@ -16,8 +16,8 @@ struct sign_part {
     size_t len;
 };
 
-/* The Ed25519 public key of a seed. */
-void sign_pubkey_of_seed(const struct secret *seed, struct bytes32 *out);
+/* The Ed25519 public key of a seed. Returns 0 or -ENOMEM. */
+int sign_pubkey_of_seed(const struct secret *seed, struct bytes32 *out);
 
 /* Signs the concatenation of `parts`. Returns 0 or -ENOMEM. */
 int sign_parts(const struct secret *seed, const struct sign_part *parts, size_t parts_len,

@@ -1,0 +1,351 @@
+/* The node's brain: pure state machines behind one entry (ARCHITECTURE, "The core is sans-I/O").
+ *
+ * The shell feeds events with the time, then performs every action the core hands out, then sleeps until the
+ * core's deadline or the next event:
+ *
+ *     core_step(core, now_ms, &event);
+ *     while (core_next_action(core, &action))
+ *         perform(&action);
+ *     arm_timer(core_deadline(core));            // when it passes: core_step with CORE_EVENT_TICK
+ *
+ * Actions are drained completely before the next core_step. Every CORE_DO_READ_*, CORE_DO_REGISTER,
+ * CORE_DO_*_DEVICE and CORE_DO_DIAL is answered by exactly one event, also when it fails; the core never has
+ * two of one kind in flight (dials: one per peer, CORE_DIALS_MAX in all). All retries, their backoff and
+ * their jitter live in here: the shell never repeats anything on its own.
+ *
+ * No system call, no clock, no global state; randomness comes from the seed; memory is bounded by
+ * CORE_MEMBERS_MAX rows of the member table. Times are milliseconds of one clock that does not step back
+ * (CLOCK_BOOTTIME). Mesh addresses are uint32_t in host order, 10.13.0.1 being 0x0a0d0001.
+ */
+#ifndef AGENT_CORE_CORE_H
+#define AGENT_CORE_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "crypto/bytes.h"
+
+#define CORE_MEMBERS_MAX 16384 /* registry rows a node can hold */
+#define CORE_PAGE_MAX 50  /* rows per page: 9 words each, so an answer is at most 14,496 bytes before hex */
+#define CORE_DIALS_MAX 64 /* dials in flight */
+#define CORE_TEXT_MAX 320
+#define CORE_LINK_TEXT_MAX 96
+#define CORE_NEVER UINT64_MAX
+#define CORE_NO_INDEX UINT32_MAX
+#define CORE_HANDSHAKE_FRESH_S 180
+
+struct core;
+
+/* What the registry says about a member (MemberView, PROTOCOL 2.2). Its place in the registry is its index.
+ */
+struct core_record {
+    struct bytes32 member_id;
+    struct bytes32 attestor_id;
+    struct address member_contract;
+    uint32_t mesh_ip;
+    uint64_t registered_at; /* unix seconds */
+    struct bytes32 x_pubkey;
+    struct bytes32 wg_pubkey;
+    struct bytes32 ed25519_pubkey;
+    bool removed;
+};
+
+/* ---- Events ---- */
+
+enum core_event_type {
+    CORE_EVENT_STARTED,         /* once, first */
+    CORE_EVENT_TICK,            /* the deadline passed */
+    CORE_EVENT_IDENTITY_READY,  /* READ_IDENTITY: keys derived, chain id checked, cluster found */
+    CORE_EVENT_IDENTITY_FAILED, /* READ_IDENTITY */
+    CORE_EVENT_SELF_RECORD,     /* READ_SELF */
+    CORE_EVENT_REGISTER_DONE,   /* REGISTER: the receipt of success came */
+    CORE_EVENT_REGISTER_FAILED, /* REGISTER */
+    CORE_EVENT_CHAIN_STATE,     /* READ_STATE */
+    CORE_EVENT_MEMBERS_PAGE,    /* READ_PAGE */
+    CORE_EVENT_READ_FAILED,     /* READ_SELF, READ_STATE or READ_PAGE */
+    CORE_EVENT_DEVICE_APPLIED,  /* APPLY_DEVICE */
+    CORE_EVENT_DEVICE_FAILED,   /* APPLY_DEVICE or OBSERVE_DEVICE: nothing could be done at all */
+    CORE_EVENT_DEVICE_OBSERVED, /* OBSERVE_DEVICE */
+    CORE_EVENT_STREAM_UP,       /* datagrams pass to and from this peer; answers DIAL when `dialed` */
+    CORE_EVENT_STREAM_DOWN,     /* no stream to this peer is left */
+    CORE_EVENT_DIAL_FAILED      /* DIAL */
+};
+
+struct core_identity {
+    struct address cluster;
+    struct address member_contract;
+    struct bytes32 member_id;
+    struct bytes32 x_pubkey;
+    struct bytes32 wg_pubkey; /* generation 0 */
+    struct bytes32 ed25519_pubkey;
+};
+
+#define CORE_WG_FOREIGN UINT32_MAX
+
+/* Our record as memberOf tells it. The core compares the keys; only the shell can derive other WireGuard
+ * generations, so it says which one of ours the record carries. */
+struct core_self {
+    bool present;
+    struct core_record record; /* when present */
+    uint32_t wg_generation;    /* when present: of the record's WireGuard key, or CORE_WG_FOREIGN */
+};
+
+/* A failure, of a kind that names no more than this. `text` is one line for the operator, copied. */
+struct core_failure {
+    const char *text;
+    bool retryable; /* false: repeating can not help, the node exits; read for IDENTITY and REGISTER only */
+};
+
+/* nodeState and the block it was read at. */
+struct core_chain_state {
+    uint64_t block;
+    uint64_t version;
+    struct bytes32 head;
+    uint64_t members; /* registry length, removed ones included */
+    uint64_t removed;
+    uint32_t cidr_ip;
+    uint8_t cidr_prefix; /* 8..29 */
+};
+
+/* The answer to READ_PAGE{offset, limit, block}, read at that block. `records` live during core_step only. */
+struct core_page {
+    uint32_t offset;
+    uint64_t total;
+    const struct core_record *records;
+    size_t records_len;
+};
+
+/* One pass of the reconciler over the device. Failed edits are tried again with the next APPLY_DEVICE. */
+struct core_apply_result {
+    uint32_t failed_edits;
+    const char *text; /* the first failure; ignored when failed_edits is 0 */
+};
+
+/* One peer as the device shows it; peers that are not the core's are ignored. */
+struct core_observed_peer {
+    struct bytes32 wg_pubkey;
+    uint64_t handshake_age_s; /* CORE_NEVER when there was none */
+    uint64_t rx_bytes;
+    uint64_t tx_bytes;
+};
+
+struct core_observation {
+    const struct core_observed_peer *peers; /* live during core_step only */
+    size_t peers_len;
+};
+
+struct core_stream {
+    uint32_t index;
+    bool dialed;      /* STREAM_UP: this is our dial's stream, not one we accepted */
+    const char *text; /* STREAM_DOWN, DIAL_FAILED: why; copied */
+};
+
+enum core_read { CORE_READ_SELF, CORE_READ_STATE, CORE_READ_PAGE };
+
+struct core_read_failure {
+    enum core_read what;
+    const char *text;
+};
+
+struct core_event {
+    enum core_event_type type;
+    union {
+        struct core_identity identity;         /* IDENTITY_READY */
+        struct core_failure failure;           /* IDENTITY_FAILED, REGISTER_FAILED, DEVICE_FAILED */
+        struct core_self self;                 /* SELF_RECORD */
+        struct core_chain_state chain;         /* CHAIN_STATE */
+        struct core_page page;                 /* MEMBERS_PAGE */
+        struct core_read_failure read_failure; /* READ_FAILED */
+        struct core_apply_result applied;      /* DEVICE_APPLIED */
+        struct core_observation observed;      /* DEVICE_OBSERVED */
+        struct core_stream stream;             /* STREAM_UP, STREAM_DOWN, DIAL_FAILED */
+    };
+};
+
+/* ---- Actions ---- */
+
+enum core_action_type {
+    CORE_DO_READ_IDENTITY,      /* guest agent, chain id, cluster of the member contract */
+    CORE_DO_READ_SELF,          /* memberOf(own contract) */
+    CORE_DO_REGISTER,           /* build the proof, sponsor, sign, submit, await the receipt */
+    CORE_DO_READ_STATE,         /* nodeState and the block number it belongs to */
+    CORE_DO_READ_PAGE,          /* membersPage at `page.block` */
+    CORE_DO_APPLY_DEVICE,       /* make the device what core_device and core_next_desired_peer say now */
+    CORE_DO_OBSERVE_DEVICE,     /* one dump */
+    CORE_DO_SET_STREAM_PEER,    /* let the transport know (or update) this member; see core_member_at */
+    CORE_DO_REMOVE_STREAM_PEER, /* forget it, close its streams at once; no event comes for its dial or
+                                   streams */
+    CORE_DO_DIAL,               /* also while a stream is up: make before break */
+    CORE_DO_HANGUP,             /* close its streams; STREAM_DOWN follows if there was one */
+    CORE_TELL_PEER,             /* for subscribers: what happened to a peer */
+    CORE_TELL_REFUSED, /* for the log: this member gets no device peer; core_member_at names the cause */
+    CORE_TELL_PHASE,   /* for log and health: the phase changed */
+    CORE_TELL_EXIT     /* leave with a non-zero code; the core takes no more events */
+};
+
+enum core_peer_event {
+    CORE_PEER_JOINED,
+    CORE_PEER_UP,
+    CORE_PEER_DOWN,
+    CORE_PEER_KEY_ROTATED,
+    CORE_PEER_TRANSPORT_CHANGED,
+    CORE_PEER_REMOVED
+};
+
+/* The phases in use of PROTOCOL section 11. */
+enum core_phase {
+    CORE_PHASE_BOOTING,
+    CORE_PHASE_REGISTERING,
+    CORE_PHASE_WAITING_PEERS,
+    CORE_PHASE_WG_CONFIGURING,
+    CORE_PHASE_HEALTHY
+};
+
+struct core_action {
+    enum core_action_type type;
+    union {
+        struct {
+            uint64_t block;
+            uint32_t offset;
+            uint32_t limit;
+        } page;         /* READ_PAGE */
+        uint32_t index; /* SET_STREAM_PEER, REMOVE_STREAM_PEER, DIAL, HANGUP, TELL_REFUSED */
+        struct {
+            uint32_t index;
+            enum core_peer_event event;
+        } peer; /* TELL_PEER */
+        struct {
+            enum core_phase phase;
+            const char *text; /* valid until the next core_step */
+        } phase;              /* TELL_PHASE */
+        struct {
+            int code;
+            const char *text; /* valid until the next core_step */
+        } exit;               /* TELL_EXIT: code is of crypto/am_error.h */
+    };
+};
+
+/* ---- The engine ---- */
+
+struct core_config {
+    uint64_t seed; /* of backoff and jitter; different on every node and start */
+    bool can_dial; /* a gateway domain is configured; without it the node only accepts streams */
+};
+
+/* Returns NULL when memory is short. */
+struct core *core_new(const struct core_config *config);
+void core_free(struct core *core);
+
+/* Takes one event in. A time before the last one counts as the last one. Events that answer nothing in flight
+ * (late, or of an unknown index) are ignored. */
+void core_step(struct core *core, uint64_t now_ms, const struct core_event *event);
+
+/* Hands out the next action; false when there is none. Never more than nine per member and a dozen for the
+ * node between two steps. */
+bool core_next_action(struct core *core, struct core_action *action);
+
+/* When CORE_EVENT_TICK is due, CORE_NEVER for never; a time in the past means at once. */
+uint64_t core_deadline(const struct core *core);
+
+/* ---- Views: for the device, the socket, health and metrics; valid between steps ---- */
+
+/* The device that should be. */
+struct core_device {
+    struct bytes32 wg_pubkey;
+    uint32_t wg_generation;
+    uint32_t mesh_ip;
+    uint8_t mesh_ip6[16];
+    uint32_t cidr_ip;
+    uint8_t cidr_prefix;
+    uint8_t cidr6[16]; /* the cluster's /48 */
+};
+
+struct core_desired_peer {
+    uint32_t index;
+    struct bytes32 wg_pubkey;
+    uint32_t mesh_ip;
+    uint8_t mesh_ip6[16];
+    uint32_t loopback_ip; /* agent/transport/loopback.h */
+};
+
+/* False until the own address and the mesh's network are known. */
+bool core_device(const struct core *core, struct core_device *out);
+
+/* Walks the peers the device should have, in registry order, starting with *cursor = 0. They derive from the
+ * registry only: live, not refused, never this node. False at the end. */
+bool core_next_desired_peer(const struct core *core, uint32_t *cursor, struct core_desired_peer *out);
+
+/* How many core_next_desired_peer gives. */
+uint32_t core_desired_peers(const struct core *core);
+
+const char *core_phase_name(enum core_phase phase);
+const char *core_peer_event_name(enum core_peer_event event);
+
+struct core_status {
+    enum core_phase phase;
+    bool first_converged; /* healthy at least once since the start */
+    bool identity_known;  /* the identity below is set */
+    bool registered;      /* our record is on chain; mesh_ip, mesh_ip6 and wg_generation are set */
+    struct core_identity identity;
+    uint32_t index; /* own registry index, CORE_NO_INDEX until it was read */
+    uint32_t wg_generation;
+    uint32_t mesh_ip;
+    uint8_t mesh_ip6[16];
+    uint64_t block; /* of the newest registry state taken in whole, 0 before the first */
+    uint64_t version;
+    uint32_t members;      /* registry rows known, removed ones and this node included */
+    uint32_t live_members; /* not removed, this node included */
+    uint32_t refused_members;
+    uint32_t peers; /* that the device should have */
+    uint32_t up_peers;
+    uint32_t streams; /* peers with a working stream */
+    bool device_in_place;
+    uint32_t failed_edits;            /* of the last pass over the device */
+    char reason[CORE_TEXT_MAX];       /* what the phase waits for, or why it fails; "" when healthy */
+    char chain_error[CORE_TEXT_MAX];  /* why the last read failed; "" when it did not */
+    char device_error[CORE_TEXT_MAX]; /* the same for the device */
+};
+
+void core_status(const struct core *core, struct core_status *out);
+
+enum core_link_state {
+    CORE_LINK_NONE,    /* this node, a removed or a refused member */
+    CORE_LINK_WAITING, /* no stream; the next dial (ours or theirs) is awaited */
+    CORE_LINK_DIALING,
+    CORE_LINK_UP
+};
+
+enum core_refusal {
+    CORE_REFUSAL_NONE,
+    CORE_REFUSAL_NO_KEY,         /* its WireGuard key is zero */
+    CORE_REFUSAL_SAME_KEY,       /* an older member has this WireGuard key */
+    CORE_REFUSAL_SAME_ADDRESS,   /* an older member has this address */
+    CORE_REFUSAL_OUTSIDE_NETWORK /* its address is not of the mesh's network */
+};
+
+struct core_member {
+    uint32_t index;
+    struct core_record record;
+    uint8_t mesh_ip6[16];
+    bool is_self;
+    enum core_refusal refusal;
+    uint32_t older_index; /* with SAME_KEY and SAME_ADDRESS: the member that keeps it */
+    bool up;              /* a fresh handshake, and a stream that is there or was moments ago */
+    enum core_link_state link;
+    bool link_dialed;                   /* UP: we dialed it */
+    uint64_t link_since_ms;             /* UP, WAITING: since when */
+    uint32_t link_failures;             /* dials that failed since the last stream that held */
+    char link_text[CORE_LINK_TEXT_MAX]; /* the last failure, "" when there was none */
+    uint64_t handshake_ms;              /* core time of the last handshake, CORE_NEVER when none was seen */
+    uint64_t rx_bytes;
+    uint64_t tx_bytes;
+};
+
+/* False when there is no such row. A row stays after its member's removal. */
+bool core_member_at(const struct core *core, uint32_t index, struct core_member *out);
+
+const char *core_refusal_name(enum core_refusal refusal);
+const char *core_link_state_name(enum core_link_state state);
+
+#endif

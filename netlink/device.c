@@ -1,0 +1,135 @@
+#include "netlink/device.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PEERS_CAPACITY_FIRST 16
+
+bool wg_ifname_valid(const char *ifname)
+{
+    const size_t len = strnlen(ifname, WG_IFNAME_SIZE);
+    if (len == 0 || len == WG_IFNAME_SIZE || strcmp(ifname, ".") == 0 || strcmp(ifname, "..") == 0)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        const unsigned char c = (unsigned char)ifname[i];
+        if (c >= 0x80 || (!isalnum(c) && !strchr("_-.", c)))
+            return false;
+    }
+    return true;
+}
+
+struct wg_prefix wg_prefix_v4(uint32_t address, uint8_t bits)
+{
+    struct wg_prefix prefix = {.family = AF_INET, .bits = bits};
+    be32_write(prefix.address, address);
+    return prefix;
+}
+
+struct wg_prefix wg_prefix_v6(const uint8_t address[16], uint8_t bits)
+{
+    struct wg_prefix prefix = {.family = AF_INET6, .bits = bits};
+    memcpy(prefix.address, address, sizeof(prefix.address));
+    return prefix;
+}
+
+struct wg_endpoint wg_endpoint_v4(uint32_t address, uint16_t port)
+{
+    struct wg_endpoint endpoint = {.family = AF_INET, .port = port};
+    be32_write(endpoint.address, address);
+    return endpoint;
+}
+
+bool wg_prefix_equal(const struct wg_prefix *a, const struct wg_prefix *b)
+{
+    return a->family == b->family && a->bits == b->bits &&
+           memcmp(a->address, b->address, sizeof(a->address)) == 0;
+}
+
+bool wg_endpoint_equal(const struct wg_endpoint *a, const struct wg_endpoint *b)
+{
+    return a->family == b->family && a->port == b->port &&
+           memcmp(a->address, b->address, sizeof(a->address)) == 0;
+}
+
+bool wg_prefix_valid(const struct wg_prefix *prefix)
+{
+    static const uint8_t zeros[12];
+    if (prefix->family == AF_INET6)
+        return prefix->bits <= 128;
+    return prefix->family == AF_INET && prefix->bits <= 32 &&
+           memcmp(prefix->address + 4, zeros, sizeof(zeros)) == 0;
+}
+
+const char *wg_prefix_text(const struct wg_prefix *prefix, char out[WG_PREFIX_TEXT_SIZE])
+{
+    char address[INET6_ADDRSTRLEN];
+    if (!inet_ntop(prefix->family, prefix->address, address, sizeof(address)))
+        memcpy(address, "?", 2);
+    snprintf(out, WG_PREFIX_TEXT_SIZE, "%s/%u", address, prefix->bits);
+    return out;
+}
+
+const char *wg_key_text(const struct bytes32 *key, char out[WG_KEY_TEXT_SIZE])
+{
+    return sodium_bin2base64(out, WG_KEY_TEXT_SIZE, key->b, sizeof(key->b), sodium_base64_VARIANT_ORIGINAL);
+}
+
+static bool device_grow_peers(struct wg_device_observed *device)
+{
+    if (device->peers_len == WG_PEERS_MAX)
+        return false;
+    const size_t capacity = device->peers_capacity ? 2 * device->peers_capacity : PEERS_CAPACITY_FIRST;
+    struct wg_peer_observed *peers = reallocarray(device->peers, capacity, sizeof(*peers));
+    if (!peers)
+        return false;
+    device->peers = peers;
+    device->peers_capacity = capacity;
+    return true;
+}
+
+struct wg_peer_observed *wg_device_add_peer(struct wg_device_observed *device, const struct bytes32 *pubkey)
+{
+    if (device->peers_len == device->peers_capacity && !device_grow_peers(device))
+        return NULL;
+    struct wg_peer_observed *peer = &device->peers[device->peers_len++];
+    *peer = (struct wg_peer_observed){.config.pubkey = *pubkey};
+    return peer;
+}
+
+void wg_peer_add_prefix(struct wg_peer_observed *peer, const struct wg_prefix *prefix)
+{
+    if (peer->config.prefixes_len < WG_PEER_PREFIXES_MAX)
+        peer->config.prefixes[peer->config.prefixes_len++] = *prefix;
+    else
+        peer->more_prefixes = true;
+}
+
+static int peer_compare(const void *a, const void *b)
+{
+    const struct wg_peer_observed *left = a, *right = b;
+    return memcmp(left->config.pubkey.b, right->config.pubkey.b, sizeof(left->config.pubkey.b));
+}
+
+void wg_device_sort_peers(struct wg_device_observed *device)
+{
+    if (device->peers_len > 1)
+        qsort(device->peers, device->peers_len, sizeof(*device->peers), peer_compare);
+}
+
+const struct wg_peer_observed *wg_device_find_peer(const struct wg_device_observed *device,
+                                                   const struct bytes32 *pubkey)
+{
+    const struct wg_peer_observed wanted = {.config.pubkey = *pubkey};
+    if (device->peers_len == 0)
+        return NULL;
+    return bsearch(&wanted, device->peers, device->peers_len, sizeof(*device->peers), peer_compare);
+}
+
+void wg_device_clear(struct wg_device_observed *device)
+{
+    free(device->peers);
+    *device = (struct wg_device_observed){0};
+}

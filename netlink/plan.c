@@ -1,0 +1,259 @@
+#include "netlink/plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Edits that are not about single peers: create, key, port, fwmark, mtu, up, and prefixes twice (remove,
+ * add). */
+#define DEVICE_EDITS_MAX (6 + 4 * WG_DEVICE_PREFIXES_MAX)
+
+struct builder {
+    const struct wg_device_desired *desired;
+    const struct wg_device_observed *observed;
+    struct wg_plan *plan;
+};
+
+static struct wg_edit *add_edit(struct builder *b, enum wg_edit_kind kind)
+{
+    struct wg_edit *edit = &b->plan->edits[b->plan->len++];
+    *edit = (struct wg_edit){.kind = kind};
+    return edit;
+}
+
+static bool peer_valid(const struct wg_peer *peer)
+{
+    if (peer->prefixes_len > WG_PEER_PREFIXES_MAX)
+        return false;
+    for (size_t i = 0; i < peer->prefixes_len; i++) {
+        if (!wg_prefix_valid(&peer->prefixes[i]))
+            return false;
+    }
+    const uint8_t family = peer->endpoint.family;
+    return family == AF_UNSPEC || family == AF_INET || family == AF_INET6;
+}
+
+static int check_desired(const struct wg_device_desired *desired, struct am_err *err)
+{
+    char key[WG_KEY_TEXT_SIZE];
+    if (!desired->private_key || desired->addresses_len > WG_DEVICE_PREFIXES_MAX ||
+        desired->routes_len > WG_DEVICE_PREFIXES_MAX || desired->peers_len > WG_PEERS_MAX)
+        return am_fail(err, -EINVAL, "desired device without a key, or with more than its limits allow");
+    for (size_t i = 0; i < desired->addresses_len; i++) {
+        if (!wg_prefix_valid(&desired->addresses[i]))
+            return am_fail(err, -EINVAL, "desired address %zu is malformed", i);
+    }
+    for (size_t i = 0; i < desired->routes_len; i++) {
+        if (!wg_prefix_valid(&desired->routes[i]))
+            return am_fail(err, -EINVAL, "desired route %zu is malformed", i);
+    }
+    for (size_t i = 0; i < desired->peers_len; i++) {
+        const struct wg_peer *peer = &desired->peers[i];
+        if (i > 0 && memcmp(peer[-1].pubkey.b, peer->pubkey.b, sizeof(peer->pubkey.b)) >= 0)
+            return am_fail(err, -EINVAL, "desired peer %s is out of order", wg_key_text(&peer->pubkey, key));
+        if (!peer_valid(peer))
+            return am_fail(err, -EINVAL, "desired peer %s is malformed", wg_key_text(&peer->pubkey, key));
+    }
+    return 0;
+}
+
+static bool has_prefix(const struct wg_prefix *list, size_t len, const struct wg_prefix *prefix)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (wg_prefix_equal(&list[i], prefix))
+            return true;
+    }
+    return false;
+}
+
+/* One edit for each prefix of `list` that `others` lacks. */
+static void plan_prefixes(struct builder *b, enum wg_edit_kind kind, const struct wg_prefix *list, size_t len,
+                          const struct wg_prefix *others, size_t others_len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (!has_prefix(others, others_len, &list[i]))
+            add_edit(b, kind)->prefix = &list[i];
+    }
+}
+
+static void plan_device(struct builder *b)
+{
+    const struct wg_device_desired *desired = b->desired;
+    const struct wg_device_observed *observed = b->observed;
+    if (!observed->exists)
+        add_edit(b, WG_EDIT_CREATE_DEVICE);
+    if (!bytes32_equal(&desired->public_key, &observed->public_key))
+        add_edit(b, WG_EDIT_SET_PRIVATE_KEY)->private_key = desired->private_key;
+    if (desired->listen_port != observed->listen_port)
+        add_edit(b, WG_EDIT_SET_LISTEN_PORT)->number = desired->listen_port;
+    if (observed->fwmark != 0)
+        add_edit(b, WG_EDIT_CLEAR_FWMARK);
+}
+
+/* Both walks below go once through both sorted lists. */
+static int compare_at(const struct builder *b, size_t d, size_t o)
+{
+    if (d == b->desired->peers_len)
+        return 1;
+    if (o == b->observed->peers_len)
+        return -1;
+    return memcmp(b->desired->peers[d].pubkey.b, b->observed->peers[o].config.pubkey.b,
+                  sizeof(struct bytes32));
+}
+
+static void plan_removed_peers(struct builder *b)
+{
+    for (size_t d = 0, o = 0; o < b->observed->peers_len;) {
+        const int order = compare_at(b, d, o);
+        if (order > 0)
+            add_edit(b, WG_EDIT_REMOVE_PEER)->pubkey = &b->observed->peers[o].config.pubkey;
+        d += order <= 0;
+        o += order >= 0;
+    }
+}
+
+static bool prefixes_equal(const struct wg_peer *desired, const struct wg_peer_observed *observed)
+{
+    if (observed->more_prefixes || desired->prefixes_len != observed->config.prefixes_len)
+        return false;
+    for (size_t i = 0; i < desired->prefixes_len; i++) {
+        if (!has_prefix(observed->config.prefixes, observed->config.prefixes_len, &desired->prefixes[i]))
+            return false;
+    }
+    return true;
+}
+
+static unsigned peer_difference(const struct wg_peer *desired, const struct wg_peer_observed *observed)
+{
+    unsigned fields = 0;
+    /* A peer can not be told to forget its endpoint: without a desired one any will do. */
+    if (desired->endpoint.family != AF_UNSPEC &&
+        !wg_endpoint_equal(&desired->endpoint, &observed->config.endpoint))
+        fields |= WG_PEER_ENDPOINT;
+    if (!prefixes_equal(desired, observed))
+        fields |= WG_PEER_PREFIXES;
+    if (desired->keepalive_s != observed->config.keepalive_s)
+        fields |= WG_PEER_KEEPALIVE;
+    if (observed->preshared)
+        fields |= WG_PEER_NO_PRESHARED;
+    return fields;
+}
+
+static void plan_set_peer(struct builder *b, const struct wg_peer *peer,
+                          const struct wg_peer_observed *observed)
+{
+    static const unsigned everything = WG_PEER_PREFIXES | WG_PEER_KEEPALIVE;
+    unsigned fields = observed ? peer_difference(peer, observed) : everything;
+    if (!observed && peer->endpoint.family != AF_UNSPEC)
+        fields |= WG_PEER_ENDPOINT;
+    if (fields == 0 || bytes32_equal(&peer->pubkey, &b->desired->public_key))
+        return;
+    struct wg_edit *edit = add_edit(b, WG_EDIT_SET_PEER);
+    edit->peer = peer;
+    edit->peer_fields = fields;
+}
+
+static void plan_set_peers(struct builder *b)
+{
+    for (size_t d = 0, o = 0; d < b->desired->peers_len;) {
+        const int order = compare_at(b, d, o);
+        if (order <= 0)
+            plan_set_peer(b, &b->desired->peers[d], order == 0 ? &b->observed->peers[o] : NULL);
+        d += order <= 0;
+        o += order >= 0;
+    }
+}
+
+static void plan_link(struct builder *b)
+{
+    const struct wg_device_desired *desired = b->desired;
+    const struct wg_device_observed *observed = b->observed;
+    if (desired->mtu != observed->mtu)
+        add_edit(b, WG_EDIT_SET_MTU)->number = desired->mtu;
+    plan_prefixes(b, WG_EDIT_REMOVE_ADDRESS, observed->addresses, observed->addresses_len, desired->addresses,
+                  desired->addresses_len);
+    plan_prefixes(b, WG_EDIT_ADD_ADDRESS, desired->addresses, desired->addresses_len, observed->addresses,
+                  observed->addresses_len);
+    if (!observed->up)
+        add_edit(b, WG_EDIT_SET_UP);
+    plan_prefixes(b, WG_EDIT_REMOVE_ROUTE, observed->routes, observed->routes_len, desired->routes,
+                  desired->routes_len);
+    plan_prefixes(b, WG_EDIT_ADD_ROUTE, desired->routes, desired->routes_len, observed->routes,
+                  observed->routes_len);
+}
+
+int wg_plan_build(const struct wg_device_desired *desired, const struct wg_device_observed *observed,
+                  struct wg_plan *plan, struct am_err *err)
+{
+    *plan = (struct wg_plan){0};
+    const int rc = check_desired(desired, err);
+    if (rc < 0)
+        return rc;
+    const size_t edits_max = DEVICE_EDITS_MAX + desired->peers_len + observed->peers_len;
+    plan->edits = calloc(edits_max, sizeof(*plan->edits));
+    if (!plan->edits)
+        return am_fail(err, -ENOMEM, "no memory for %zu edits", edits_max);
+    struct builder b = {.desired = desired, .observed = observed, .plan = plan};
+    plan_device(&b);
+    plan_removed_peers(&b);
+    plan_set_peers(&b);
+    plan_link(&b);
+    return 0;
+}
+
+void wg_plan_clear(struct wg_plan *plan)
+{
+    free(plan->edits);
+    *plan = (struct wg_plan){0};
+}
+
+bool wg_edit_is_wireguard(enum wg_edit_kind kind)
+{
+    return kind >= WG_EDIT_SET_PRIVATE_KEY && kind <= WG_EDIT_SET_PEER;
+}
+
+const char *wg_edit_text(const struct wg_edit *edit, char out[WG_EDIT_TEXT_SIZE])
+{
+    char key[WG_KEY_TEXT_SIZE], prefix[WG_PREFIX_TEXT_SIZE];
+    const char *verb = "", *object = "";
+    switch (edit->kind) {
+    case WG_EDIT_CREATE_DEVICE:
+        verb = "create the device";
+        break;
+    case WG_EDIT_SET_PRIVATE_KEY:
+        verb = "set the private key";
+        break;
+    case WG_EDIT_SET_LISTEN_PORT:
+        snprintf(out, WG_EDIT_TEXT_SIZE, "set listen port %u", edit->number);
+        return out;
+    case WG_EDIT_CLEAR_FWMARK:
+        verb = "clear the firewall mark";
+        break;
+    case WG_EDIT_REMOVE_PEER:
+        verb = "remove peer ", object = wg_key_text(edit->pubkey, key);
+        break;
+    case WG_EDIT_SET_PEER:
+        verb = "set peer ", object = wg_key_text(&edit->peer->pubkey, key);
+        break;
+    case WG_EDIT_SET_MTU:
+        snprintf(out, WG_EDIT_TEXT_SIZE, "set mtu %u", edit->number);
+        return out;
+    case WG_EDIT_REMOVE_ADDRESS:
+        verb = "remove address ", object = wg_prefix_text(edit->prefix, prefix);
+        break;
+    case WG_EDIT_ADD_ADDRESS:
+        verb = "add address ", object = wg_prefix_text(edit->prefix, prefix);
+        break;
+    case WG_EDIT_SET_UP:
+        verb = "bring the link up";
+        break;
+    case WG_EDIT_REMOVE_ROUTE:
+        verb = "remove route ", object = wg_prefix_text(edit->prefix, prefix);
+        break;
+    case WG_EDIT_ADD_ROUTE:
+        verb = "add route ", object = wg_prefix_text(edit->prefix, prefix);
+        break;
+    }
+    snprintf(out, WG_EDIT_TEXT_SIZE, "%s%s", verb, object);
+    return out;
+}

@@ -94,7 +94,7 @@ struct core_self {
 /* A failure, of a kind that names no more than this. `text` is one line for the operator, copied. */
 struct core_failure {
     const char *text;
-    bool retryable; /* false: repeating can not help, the node exits; read for IDENTITY and REGISTER only */
+    bool retryable; /* false: repeating can not help, the node exits */
 };
 
 /* nodeState and the block it was read at. */
@@ -177,7 +177,6 @@ enum core_action_type {
     CORE_DO_REMOVE_STREAM_PEER, /* forget it, close its streams at once; no event comes for its dial or
                                    streams */
     CORE_DO_DIAL,               /* also while a stream is up: make before break */
-    CORE_DO_HANGUP,             /* close its streams; STREAM_DOWN follows if there was one */
     CORE_TELL_PEER,             /* for subscribers: what happened to a peer */
     CORE_TELL_REFUSED, /* for the log: this member gets no device peer; core_member_at names the cause */
     CORE_TELL_PHASE,   /* for log and health: the phase changed */
@@ -210,7 +209,7 @@ struct core_action {
             uint32_t offset;
             uint32_t limit;
         } page;         /* READ_PAGE */
-        uint32_t index; /* SET_STREAM_PEER, REMOVE_STREAM_PEER, DIAL, HANGUP, TELL_REFUSED */
+        uint32_t index; /* SET_STREAM_PEER, REMOVE_STREAM_PEER, DIAL, TELL_REFUSED */
         struct {
             uint32_t index;
             enum core_peer_event event;

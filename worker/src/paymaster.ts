@@ -12,8 +12,8 @@ import {
 import { privateKeyToAccount } from "viem/accounts";
 import type { UserOperation } from "./userop";
 
-/** What the paymaster's validation may use; it needs about half. Signed, so it can not be raised afterwards. */
-export const VERIFICATION_GAS = 60_000n;
+/** What the paymaster's validation may use: about twice its need. Signed, so it can not be raised afterwards. */
+export const VERIFICATION_GAS = 40_000n;
 
 /** The paymaster returns no context, so the EntryPoint never calls its postOp. */
 export const POST_OP_GAS = 0n;

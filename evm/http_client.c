@@ -5,6 +5,7 @@
 #include <event2/event.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -17,7 +18,6 @@
 #define BODY_FIRST_SIZE 2048
 #define CONNECTIONS_MAX 16
 #define HEADERS_MAX 16
-#define ORIGIN_SIZE 128
 
 struct body {
     char *data;
@@ -33,7 +33,7 @@ struct http_exchange {
     struct body body;
     http_done_fn done;
     void *user;
-    char origin[ORIGIN_SIZE];
+    char origin[HTTP_ORIGIN_SIZE];
     char curl_error[CURL_ERROR_SIZE];
 };
 
@@ -277,24 +277,21 @@ void http_client_free(struct http_client *client)
     free(client);
 }
 
-/* Host and port only: paths and queries of RPC URLs carry API keys, which must not reach a log. */
-static bool origin_of_request(const struct http_request *request, char origin[ORIGIN_SIZE])
+bool http_url_origin(const char *url, char origin[HTTP_ORIGIN_SIZE])
 {
     char *scheme = NULL, *host = NULL, *port = NULL;
-    CURLU *url = curl_url();
-    const bool usable = url && curl_url_set(url, CURLUPART_URL, request->url, 0) == CURLUE_OK &&
-                        curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+    CURLU *parts = curl_url();
+    const bool usable = parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+                        curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
                         (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0) &&
-                        curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-                        curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK;
-    if (usable && request->unix_socket)
-        snprintf(origin, ORIGIN_SIZE, "%s", request->unix_socket);
-    else if (usable)
-        snprintf(origin, ORIGIN_SIZE, "%s:%s", host, port);
+                        curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+                        curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK;
+    if (usable)
+        snprintf(origin, HTTP_ORIGIN_SIZE, "%s:%s", host, port);
     curl_free(scheme);
     curl_free(host);
     curl_free(port);
-    curl_url_cleanup(url);
+    curl_url_cleanup(parts);
     return usable;
 }
 
@@ -365,11 +362,14 @@ struct http_exchange *http_client_start(struct http_client *client, const struct
     exchange->body.max = request->answer_max ? request->answer_max : ANSWER_MAX_DEFAULT;
     exchange->body.secret = request->answer_is_secret;
     exchange->easy = curl_easy_init();
-    if (!exchange->easy || !origin_of_request(request, exchange->origin) || !headers_set(exchange, request) ||
-        !easy_set(exchange, request) || curl_multi_add_handle(client->multi, exchange->easy) != CURLM_OK) {
+    if (!exchange->easy || !http_url_origin(request->url, exchange->origin) ||
+        !headers_set(exchange, request) || !easy_set(exchange, request) ||
+        curl_multi_add_handle(client->multi, exchange->easy) != CURLM_OK) {
         exchange_free(exchange);
         return NULL;
     }
+    if (request->unix_socket)
+        snprintf(exchange->origin, sizeof(exchange->origin), "%s", request->unix_socket);
     exchange_link(exchange);
     return exchange;
 }

@@ -14,6 +14,7 @@
 #include "crypto/am_error.h"
 
 #define HTTP_EXCHANGES_MAX 64 /* under way in one client */
+#define HTTP_ORIGIN_SIZE 128
 
 struct event_base;
 struct http_client;
@@ -55,5 +56,9 @@ struct http_exchange *http_client_start(struct http_client *client, const struct
 
 /* Ends an exchange without a callback; NULL is allowed. The handle is invalid once `done` has been called. */
 void http_exchange_cancel(struct http_exchange *exchange);
+
+/* "host:port" of an http or https URL, for texts: paths and queries may carry API keys. False when it is
+ * none. */
+bool http_url_origin(const char *url, char origin[HTTP_ORIGIN_SIZE]);
 
 #endif

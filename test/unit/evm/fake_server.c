@@ -100,3 +100,11 @@ const char *fake_server_url(const struct fake_server *server)
 {
     return server->url;
 }
+
+void fake_reply_rpc(struct fake_reply *reply, const struct fake_request *request, const char *fragment)
+{
+    const char *id = strstr(request->body, "\"id\":");
+    cr_assert(id, "no id in %s", request->body);
+    const int len = asprintf(&reply->body, "{\"jsonrpc\":\"2.0\",\"id\":%ld,%s}", atol(id + 5), fragment);
+    cr_assert_gt(len, 0);
+}

@@ -33,4 +33,7 @@ void fake_server_free(struct fake_server *server);
 /* "http://127.0.0.1:PORT/rpc?key=topsecret"; lives as long as the server. */
 const char *fake_server_url(const struct fake_server *server);
 
+/* Fills the reply with a JSON-RPC answer to the request's id; `fragment` is what follows: "\"result\":1". */
+void fake_reply_rpc(struct fake_reply *reply, const struct fake_request *request, const char *fragment);
+
 #endif

@@ -1,0 +1,202 @@
+#include "evm/rpc.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "evm/field.h"
+#include "evm/rpc_answer.h"
+
+#define METHOD_SIZE 64
+#define HTTP_TOO_MANY_REQUESTS 429
+
+struct rpc_url {
+    char *text;
+    char origin[HTTP_ORIGIN_SIZE];
+};
+
+struct rpc_call {
+    struct rpc *rpc;
+    struct rpc_call *next, **link;
+    struct http_exchange *exchange;
+    int64_t id;
+    size_t first, tried, url; /* indices into rpc->urls; tried counts from first */
+    char *body;
+    char method[METHOD_SIZE];
+    rpc_done_fn done;
+    void *user;
+};
+
+struct rpc {
+    struct http_client *http;
+    struct rpc_url urls[RPC_URLS_MAX];
+    size_t urls_len, preferred;
+    int64_t last_id;
+    struct rpc_call *calls;
+};
+
+static void call_unlink(struct rpc_call *call)
+{
+    *call->link = call->next;
+    if (call->next)
+        call->next->link = call->link;
+}
+
+static void call_free(struct rpc_call *call)
+{
+    free(call->body);
+    free(call);
+}
+
+/* The call leaves the list first, so that `done` may free the service. */
+static void call_finish(struct rpc_call *call, const struct rpc_result *result)
+{
+    call_unlink(call);
+    call->done(call->user, result);
+    call_free(call);
+}
+
+static int read_answer(const struct rpc_call *call, const struct http_answer *http, struct rpc_answer *answer,
+                       struct am_err *err)
+{
+    if (http->code)
+        return am_fail(err, http->code, "%s", http->error);
+    const int code = http->status == HTTP_TOO_MANY_REQUESTS
+                         ? am_fail(err, -EBUSY, "too many requests")
+                         : rpc_answer_parse(http->body, http->body_len, call->id, answer, err);
+    if (code == AM_EFORMAT && (http->status < 200 || http->status > 299))
+        am_fail(err, -EIO, "HTTP status %ld", http->status);
+    if (code)
+        am_fail_context(err, "%s", call->rpc->urls[call->url].origin);
+    return code ? err->code : 0;
+}
+
+static void on_http(void *user, const struct http_answer *http);
+
+/* Sends to call->url, or to the first of those after it that takes a request at all. */
+static bool send_to_next(struct rpc_call *call)
+{
+    struct rpc *rpc = call->rpc;
+    for (; call->tried < rpc->urls_len; call->tried++) {
+        call->url = (call->first + call->tried) % rpc->urls_len;
+        const struct http_request request = {
+            .url = rpc->urls[call->url].text, .body = call->body, .body_len = strlen(call->body)};
+        call->exchange = http_client_start(rpc->http, &request, on_http, call);
+        if (call->exchange) {
+            call->tried++;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_http(void *user, const struct http_answer *http)
+{
+    struct rpc_call *call = user;
+    struct rpc_answer answer = {0};
+    struct am_err err = {0};
+    const int code = read_answer(call, http, &answer, &err);
+    const bool answered = code == 0 || code == AM_EREMOTE;
+    call->exchange = NULL;
+    if (answered)
+        call->rpc->preferred = call->url;
+    if (answered || !send_to_next(call)) {
+        if (code)
+            am_fail_context(&err, "%s", call->method);
+        call_finish(call, &(struct rpc_result){
+                              .code = code,
+                              .value = answer.value,
+                              .rpc_code = answer.rpc_code,
+                              .message = answer.message,
+                              .data = answer.data_len ? answer.data : NULL,
+                              .data_len = answer.data_len,
+                              .retry_after_s = http->retry_after_s,
+                              .error = code ? err.text : NULL,
+                          });
+    }
+    rpc_answer_free(&answer);
+}
+
+struct rpc *rpc_new(struct http_client *http, const char *const *urls, size_t urls_len)
+{
+    struct rpc *rpc = calloc(1, sizeof(*rpc));
+    bool usable = rpc && urls_len >= 1 && urls_len <= RPC_URLS_MAX;
+    for (size_t i = 0; usable && i < urls_len; i++) {
+        usable = http_url_origin(urls[i], rpc->urls[i].origin);
+        rpc->urls[i].text = strdup(urls[i]);
+        usable = usable && rpc->urls[i].text;
+    }
+    if (!usable) {
+        rpc_free(rpc);
+        return NULL;
+    }
+    rpc->http = http;
+    rpc->urls_len = urls_len;
+    return rpc;
+}
+
+void rpc_free(struct rpc *rpc)
+{
+    if (!rpc)
+        return;
+    while (rpc->calls)
+        rpc_call_cancel(rpc->calls);
+    for (size_t i = 0; i < RPC_URLS_MAX; i++)
+        free(rpc->urls[i].text);
+    free(rpc);
+}
+
+/* Takes `params`; NULL when memory is short. The caller frees the text. */
+static char *request_text(int64_t id, const char *method, json_object *params)
+{
+    char *text = NULL;
+    json_object *request = json_object_new_object();
+    const bool complete = field_add(request, "params", params) &&
+                          field_add(request, "jsonrpc", json_object_new_string("2.0")) &&
+                          field_add(request, "id", json_object_new_int64(id)) &&
+                          field_add(request, "method", json_object_new_string(method));
+    if (complete)
+        text = field_serialize(request);
+    json_object_put(request);
+    return text;
+}
+
+struct rpc_call *rpc_call(struct rpc *rpc, const char *method, json_object *params, rpc_done_fn done,
+                          void *user)
+{
+    struct rpc_call *call = calloc(1, sizeof(*call));
+    char *body = request_text(rpc->last_id + 1, method, params);
+    if (!call || !body) {
+        free(call);
+        free(body);
+        return NULL;
+    }
+    call->rpc = rpc;
+    call->id = ++rpc->last_id;
+    call->first = rpc->preferred;
+    call->body = body;
+    call->done = done;
+    call->user = user;
+    snprintf(call->method, sizeof(call->method), "%s", method);
+    if (!send_to_next(call)) {
+        call_free(call);
+        return NULL;
+    }
+    call->next = rpc->calls;
+    call->link = &rpc->calls;
+    if (call->next)
+        call->next->link = &call->next;
+    rpc->calls = call;
+    return call;
+}
+
+void rpc_call_cancel(struct rpc_call *call)
+{
+    if (!call)
+        return;
+    http_exchange_cancel(call->exchange);
+    call_unlink(call);
+    call_free(call);
+}

@@ -334,9 +334,9 @@ struct core_member {
     enum core_link_state link;
     bool link_dialed;                   /* UP: we dialed it */
     uint64_t link_since_ms;             /* UP, WAITING: since when */
-    uint32_t link_failures;             /* dials that failed since the last stream that held */
+    uint32_t link_failures;             /* breaks and failed dials since the last stream that held */
     char link_text[CORE_LINK_TEXT_MAX]; /* the last failure, "" when there was none */
-    uint64_t handshake_ms;              /* core time of the last handshake, CORE_NEVER when none was seen */
+    uint64_t handshake_age_s;           /* CORE_NEVER when none was seen */
     uint64_t rx_bytes;
     uint64_t tx_bytes;
 };

@@ -1,0 +1,234 @@
+#include "agent/core/core.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent/core/device.h"
+#include "agent/core/links.h"
+#include "agent/core/members.h"
+#include "agent/core/node.h"
+#include "agent/core/registry.h"
+
+struct core *core_new(const struct core_config *config)
+{
+    struct core *core = calloc(1, sizeof(*core));
+
+    if (!core)
+        return NULL;
+    core->config = *config;
+    core->rng.state = config->seed;
+    core->members.self = CORE_NO_INDEX;
+    core->members.pending_first = CORE_NO_INDEX;
+    core->registry.stale_ms = CORE_NEVER;
+    return core;
+}
+
+void core_free(struct core *core)
+{
+    if (!core)
+        return;
+    members_release(&core->members);
+    timers_release(&core->links.dials);
+    free(core);
+}
+
+void core_copy_text(char *out, size_t size, const char *text)
+{
+    snprintf(out, size, "%s", text ? text : "");
+}
+
+void core_exit(struct core *core, int code, const char *format, ...)
+{
+    va_list args;
+
+    if (core->stopped)
+        return;
+    core->stopped = true;
+    core->exit_code = code;
+    core->pending = TELL_EXIT;
+    va_start(args, format);
+    vsnprintf(core->exit_text, sizeof(core->exit_text), format, args);
+    va_end(args);
+}
+
+static void core_read_failed(struct core *core, const struct core_read_failure *failure)
+{
+    switch (failure->what) {
+    case CORE_READ_SELF:
+        node_self_failed(core, failure->text);
+        return;
+    case CORE_READ_STATE:
+    case CORE_READ_PAGE:
+        registry_read_failed(core, failure->text);
+        return;
+    }
+}
+
+static void core_dispatch(struct core *core, const struct core_event *event)
+{
+    switch (event->type) {
+    case CORE_EVENT_STARTED:
+        node_started(core);
+        return;
+    case CORE_EVENT_TICK:
+        return;
+    case CORE_EVENT_IDENTITY_READY:
+        node_identity_ready(core, &event->identity);
+        return;
+    case CORE_EVENT_IDENTITY_FAILED:
+        node_identity_failed(core, &event->failure);
+        return;
+    case CORE_EVENT_SELF_RECORD:
+        node_self_record(core, &event->self);
+        return;
+    case CORE_EVENT_REGISTER_DONE:
+        node_register_done(core);
+        return;
+    case CORE_EVENT_REGISTER_FAILED:
+        node_register_failed(core, &event->failure);
+        return;
+    case CORE_EVENT_CHAIN_STATE:
+        registry_chain_state(core, &event->chain);
+        return;
+    case CORE_EVENT_MEMBERS_PAGE:
+        registry_page(core, &event->page);
+        return;
+    case CORE_EVENT_READ_FAILED:
+        core_read_failed(core, &event->read_failure);
+        return;
+    case CORE_EVENT_DEVICE_APPLIED:
+        device_applied(core, &event->applied);
+        return;
+    case CORE_EVENT_DEVICE_FAILED:
+        device_failed(core, &event->failure);
+        return;
+    case CORE_EVENT_DEVICE_OBSERVED:
+        device_observed(core, &event->observed);
+        return;
+    case CORE_EVENT_STREAM_UP:
+        links_stream_up(core, &event->stream);
+        return;
+    case CORE_EVENT_STREAM_DOWN:
+        links_stream_down(core, &event->stream);
+        return;
+    case CORE_EVENT_DIAL_FAILED:
+        links_dial_failed(core, &event->stream);
+        return;
+    }
+}
+
+void core_step(struct core *core, uint64_t now_ms, const struct core_event *event)
+{
+    assert(core->pending == 0 && core->members.pending_first == CORE_NO_INDEX);
+    if (core->stopped)
+        return;
+    if (core->now_ms < now_ms)
+        core->now_ms = now_ms;
+    core_dispatch(core, event);
+    if (core->stopped)
+        return;
+    node_pump(core);
+    registry_pump(core);
+    links_pump(core);
+    device_pump(core);
+    node_update_phase(core);
+}
+
+uint64_t core_deadline(const struct core *core)
+{
+    uint64_t first = CORE_NEVER;
+
+    if (core->stopped)
+        return CORE_NEVER;
+    const uint64_t deadlines[] = {node_deadline(core), registry_deadline(core), links_deadline(core),
+                                  device_deadline(core)};
+    for (size_t i = 0; i < sizeof(deadlines) / sizeof(deadlines[0]); i++)
+        if (deadlines[i] < first)
+            first = deadlines[i];
+    return first;
+}
+
+static const enum core_action_type core_node_actions[] = {
+    CORE_DO_READ_IDENTITY, CORE_DO_READ_SELF,      CORE_DO_REGISTER, CORE_DO_READ_STATE, CORE_DO_READ_PAGE,
+    CORE_DO_APPLY_DEVICE,  CORE_DO_OBSERVE_DEVICE, CORE_TELL_PHASE,  CORE_TELL_EXIT,
+};
+
+static void core_fill_node_action(struct core *core, struct core_action *action)
+{
+    if (action->type == CORE_DO_READ_PAGE) {
+        action->page.block = core->registry.target.block;
+        action->page.offset = core->registry.next;
+        action->page.limit = registry_page_rows(core);
+    } else if (action->type == CORE_TELL_PHASE) {
+        action->phase.phase = core->node.phase;
+        action->phase.text = core->phase_text;
+    } else if (action->type == CORE_TELL_EXIT) {
+        action->exit.code = core->exit_code;
+        action->exit.text = core->exit_text;
+    }
+}
+
+/* Takes the lowest bit of a set that is not empty. */
+static unsigned core_take_bit(uint32_t *pending, uint32_t mask)
+{
+    unsigned bit = (unsigned)__builtin_ctz(*pending & mask);
+
+    *pending &= ~(UINT32_C(1) << bit);
+    return bit;
+}
+
+static bool core_next_node_action(struct core *core, uint32_t mask, struct core_action *action)
+{
+    if ((core->pending & mask) == 0)
+        return false;
+    action->type = core_node_actions[core_take_bit(&core->pending, mask)];
+    core_fill_node_action(core, action);
+    return true;
+}
+
+static const struct {
+    enum core_action_type type;
+    enum core_peer_event event;
+} core_row_actions[] = {
+    {.type = CORE_DO_REMOVE_STREAM_PEER},
+    {.type = CORE_DO_SET_STREAM_PEER},
+    {.type = CORE_DO_DIAL},
+    {.type = CORE_TELL_REFUSED},
+    {CORE_TELL_PEER, CORE_PEER_JOINED},
+    {CORE_TELL_PEER, CORE_PEER_KEY_ROTATED},
+    {CORE_TELL_PEER, CORE_PEER_TRANSPORT_CHANGED},
+    {CORE_TELL_PEER, CORE_PEER_UP},
+    {CORE_TELL_PEER, CORE_PEER_DOWN},
+    {CORE_TELL_PEER, CORE_PEER_REMOVED},
+};
+
+static bool core_next_row_action(struct core *core, struct core_action *action)
+{
+    struct members *members = &core->members;
+    uint32_t index = members->pending_first;
+
+    if (index == CORE_NO_INDEX)
+        return false;
+    unsigned bit = core_take_bit(&members->rows[index].pending, UINT32_MAX);
+    if (members->rows[index].pending == 0)
+        members->pending_first = members->rows[index].pending_next;
+    action->type = core_row_actions[bit].type;
+    if (action->type == CORE_TELL_PEER) {
+        action->peer.index = index;
+        action->peer.event = core_row_actions[bit].event;
+    } else {
+        action->index = index;
+    }
+    return true;
+}
+
+/* Requests of the node, then what concerns peers, then the phase that came of it, an exit last. */
+bool core_next_action(struct core *core, struct core_action *action)
+{
+    const uint32_t last = TELL_PHASE | TELL_EXIT;
+
+    return core_next_node_action(core, ~last, action) || core_next_row_action(core, action) ||
+           core_next_node_action(core, last, action);
+}

@@ -1,0 +1,43 @@
+#include "agent/core/head.h"
+
+#include "crypto/keccak.h"
+
+#define MEMBER_REGISTERED "MemberRegistered(bytes32,address,bytes32,bytes32,bytes32,bytes32)"
+
+/* keccak(abi.encode(topic0, all event arguments in order)): seven words. */
+static struct bytes32 head_hash_registration(const struct core_record *record)
+{
+    static const uint8_t address_padding[12];
+    struct bytes32 topic = keccak256(MEMBER_REGISTERED, sizeof(MEMBER_REGISTERED) - 1);
+    struct bytes32 hash;
+    struct keccak k;
+
+    keccak_init(&k);
+    keccak_update(&k, topic.b, sizeof(topic.b));
+    keccak_update(&k, record->member_id.b, sizeof(record->member_id.b));
+    keccak_update(&k, address_padding, sizeof(address_padding));
+    keccak_update(&k, record->member_contract.b, sizeof(record->member_contract.b));
+    keccak_update(&k, record->attestor_id.b, sizeof(record->attestor_id.b));
+    keccak_update(&k, record->x_pubkey.b, sizeof(record->x_pubkey.b));
+    keccak_update(&k, record->wg_pubkey.b, sizeof(record->wg_pubkey.b));
+    keccak_update(&k, record->ed25519_pubkey.b, sizeof(record->ed25519_pubkey.b));
+    keccak_final(&k, &hash);
+    return hash;
+}
+
+struct bytes32 head_after_registration(const struct bytes32 *head, uint64_t version,
+                                       const struct core_record *record)
+{
+    struct bytes32 change = head_hash_registration(record);
+    struct bytes32 next;
+    uint8_t version_bytes[8];
+    struct keccak k;
+
+    be64_write(version_bytes, version);
+    keccak_init(&k);
+    keccak_update(&k, head->b, sizeof(head->b));
+    keccak_update(&k, version_bytes, sizeof(version_bytes));
+    keccak_update(&k, change.b, sizeof(change.b));
+    keccak_final(&k, &next);
+    return next;
+}

@@ -1,0 +1,141 @@
+#include "agent/core/links.h"
+
+#include "agent/core/device.h"
+#include "agent/core/members.h"
+
+static const struct backoff links_backoff = {.floor_ms = 250, .ceiling_ms = 30000};
+
+/* Whether dialing this peer is ours by the order of the ids. */
+static bool links_ours(const struct core *core, const struct row *row)
+{
+    return memcmp(core->node.identity.member_id.b, row->record.member_id.b, sizeof(row->record.member_id.b)) <
+           0;
+}
+
+static void links_dial_after(struct core *core, uint32_t index, uint64_t delay_ms)
+{
+    if (core->config.can_dial)
+        timers_set(&core->links.dials, index, core->now_ms + delay_ms);
+}
+
+static void links_retry(struct core *core, uint32_t index)
+{
+    struct link *link = &core->members.rows[index].link;
+
+    links_dial_after(core, index, backoff_delay(&links_backoff, link->failures, &core->rng));
+    link->failures++;
+}
+
+/* Schedules the first dial of a peer without a stream. */
+static void links_begin(struct core *core, uint32_t index)
+{
+    if (links_ours(core, &core->members.rows[index]))
+        links_dial_after(core, index, 0);
+    else
+        links_dial_after(core, index, LINKS_PATIENCE_MS + rng_between(&core->rng, 0, LINKS_PATIENCE_MS / 15));
+}
+
+void links_start(struct core *core, uint32_t index)
+{
+    core->members.rows[index].link = (struct link){.since_ms = core->now_ms};
+    links_begin(core, index);
+}
+
+static void links_end_dial(struct core *core, struct link *link)
+{
+    if (!link->dialing)
+        return;
+    link->dialing = false;
+    core->links.dialing--;
+}
+
+void links_stop(struct core *core, uint32_t index)
+{
+    struct link *link = &core->members.rows[index].link;
+
+    timers_clear(&core->links.dials, index);
+    links_end_dial(core, link);
+    if (link->up)
+        core->links.up--;
+    link->up = false;
+    link->since_ms = core->now_ms;
+}
+
+void links_stream_up(struct core *core, const struct core_stream *stream)
+{
+    struct row *row = members_wanted_row(&core->members, stream->index);
+
+    if (!row)
+        return;
+    if (!row->link.up) {
+        core->links.up++;
+        members_ask(&core->members, stream->index, ROW_TELL_TRANSPORT);
+    }
+    if (stream->dialed)
+        links_end_dial(core, &row->link);
+    row->link.up = row->link.ever_up = true;
+    row->link.dialed = stream->dialed;
+    row->link.since_ms = core->now_ms;
+    if (stream->dialed)
+        links_dial_after(core, stream->index,
+                         rng_between(&core->rng, LINKS_RENEW_MS - LINKS_RENEW_JITTER_MS, LINKS_RENEW_MS));
+    else
+        timers_clear(&core->links.dials, stream->index);
+    device_judge_peer(core, row);
+}
+
+void links_stream_down(struct core *core, const struct core_stream *stream)
+{
+    struct row *row = members_wanted_row(&core->members, stream->index);
+
+    if (!row || !row->link.up)
+        return;
+    struct link *link = &row->link;
+    if (core->now_ms - link->since_ms >= LINKS_HELD_MS)
+        link->failures = 0;
+    core->links.up--;
+    link->up = false;
+    link->since_ms = core->now_ms;
+    CORE_COPY_TEXT(link->text, stream->text);
+    members_ask(&core->members, stream->index, ROW_TELL_TRANSPORT);
+    if (link->dialing)
+        return;
+    if (links_ours(core, row))
+        links_retry(core, stream->index);
+    else
+        links_begin(core, stream->index);
+}
+
+void links_dial_failed(struct core *core, const struct core_stream *stream)
+{
+    struct row *row = members_wanted_row(&core->members, stream->index);
+
+    if (!row || !row->link.dialing)
+        return;
+    links_end_dial(core, &row->link);
+    CORE_COPY_TEXT(row->link.text, stream->text);
+    if (!row->link.up || row->link.dialed)
+        links_retry(core, stream->index);
+}
+
+void links_pump(struct core *core)
+{
+    uint32_t index;
+
+    while (core->links.dialing < CORE_DIALS_MAX && timers_first(&core->links.dials, &index) <= core->now_ms) {
+        timers_clear(&core->links.dials, index);
+        core->members.rows[index].link.dialing = true;
+        core->links.dialing++;
+        members_ask(&core->members, index, ROW_DIAL);
+    }
+}
+
+uint64_t links_deadline(const struct core *core)
+{
+    return core->links.dialing < CORE_DIALS_MAX ? timers_first(&core->links.dials, NULL) : CORE_NEVER;
+}
+
+bool links_carries(const struct core *core, const struct row *row)
+{
+    return row->link.up || (row->link.ever_up && core->now_ms - row->link.since_ms <= LINKS_PATIENCE_MS);
+}

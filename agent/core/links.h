@@ -1,0 +1,33 @@
+/* Streams to peers: who dials, when, and when again (PROTOCOL section 6). Internal to agent/core.
+ *
+ * The member with the lower id dials at once. The other one dials when it has had no working stream for 15 s.
+ * Whose dial carries the peer renews the stream before the gateway ends it.
+ */
+#ifndef AGENT_CORE_LINKS_H
+#define AGENT_CORE_LINKS_H
+
+#include "agent/core/state.h"
+
+#define LINKS_PATIENCE_MS                                                                                    \
+    15000                   /* of the side with the higher id; also how long a lost stream keeps a peer up */
+#define LINKS_HELD_MS 10000 /* a stream that lives this long clears the failures before it */
+#define LINKS_RENEW_MS (4 * 3600 * 1000)
+#define LINKS_RENEW_JITTER_MS (10 * 60 * 1000)
+
+/* The row became a peer, or is one no more. Stopping forgets its dial and streams; no event of theirs comes.
+ */
+void links_start(struct core *core, uint32_t index);
+void links_stop(struct core *core, uint32_t index);
+
+void links_stream_up(struct core *core, const struct core_stream *stream);
+void links_stream_down(struct core *core, const struct core_stream *stream);
+void links_dial_failed(struct core *core, const struct core_stream *stream);
+
+/* Dials what is due. */
+void links_pump(struct core *core);
+uint64_t links_deadline(const struct core *core);
+
+/* Whether the peer's datagrams pass, or passed moments ago. */
+bool links_carries(const struct core *core, const struct row *row);
+
+#endif

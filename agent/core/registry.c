@@ -1,0 +1,195 @@
+#include "agent/core/registry.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "agent/core/head.h"
+#include "agent/core/members.h"
+#include "agent/core/node.h"
+
+#define REGISTRY_POLL_MS 3000
+#define REGISTRY_STALE_MS                                                                                    \
+    60000 /* answers older than what we know are a lagging RPC for this long, then a reorg */
+
+static const struct backoff registry_backoff = {.floor_ms = 1000, .ceiling_ms = 15000};
+
+static void registry_rest(struct core *core)
+{
+    struct registry *registry = &core->registry;
+
+    registry->intake = INTAKE_IDLE;
+    registry->failures = 0;
+    registry->error[0] = '\0';
+    registry->poll_ms =
+        core->now_ms + rng_between(&core->rng, REGISTRY_POLL_MS - REGISTRY_POLL_MS / 10, REGISTRY_POLL_MS);
+}
+
+void registry_read_failed(struct core *core, const char *text)
+{
+    struct registry *registry = &core->registry;
+
+    if (registry->intake == INTAKE_IDLE)
+        return;
+    registry->intake = INTAKE_IDLE;
+    CORE_COPY_TEXT(registry->error, text);
+    registry->poll_ms = core->now_ms + backoff_delay(&registry_backoff, registry->failures, &core->rng);
+    registry->failures++;
+}
+
+void registry_wake(struct core *core)
+{
+    core->registry.poll_ms = core->now_ms;
+}
+
+static uint32_t registry_rows(const struct core_chain_state *state)
+{
+    return state->members < CORE_MEMBERS_MAX ? (uint32_t)state->members : CORE_MEMBERS_MAX;
+}
+
+uint32_t registry_page_rows(const struct core *core)
+{
+    uint32_t left = registry_rows(&core->registry.target) - core->registry.next;
+
+    return left < CORE_PAGE_MAX ? left : CORE_PAGE_MAX;
+}
+
+static bool registry_same(const struct core_chain_state *a, const struct core_chain_state *b)
+{
+    return a->version == b->version && bytes32_equal(&a->head, &b->head);
+}
+
+/* Every change raises the version by one. When the new versions are as many as the new members, all of them
+ * may be registrations; the head proves it once the new rows are here. */
+static bool registry_extends(const struct core_chain_state *known, const struct core_chain_state *target)
+{
+    return target->members > known->members && target->removed == known->removed &&
+           target->version - known->version == target->members - known->members;
+}
+
+static bool registry_extension_proved(const struct core *core)
+{
+    const struct registry *registry = &core->registry;
+    struct bytes32 head = registry->known.head;
+    uint64_t version = registry->known.version;
+
+    for (uint32_t i = registry_rows(&registry->known); i < registry_rows(&registry->target); i++)
+        head = head_after_registration(&head, ++version, &core->members.rows[i].record);
+    return bytes32_equal(&head, &registry->target.head);
+}
+
+static void registry_finish(struct core *core)
+{
+    struct registry *registry = &core->registry;
+
+    members_truncate(core, registry_rows(&registry->target));
+    registry->known = registry->target;
+    registry->synced = true;
+    registry_rest(core);
+    node_check_self(core);
+}
+
+static void registry_continue(struct core *core)
+{
+    struct registry *registry = &core->registry;
+    uint32_t rows = registry_rows(&registry->target);
+
+    if (registry->next >= rows && registry->target_extends && !registry_extension_proved(core)) {
+        registry->target_extends = false;
+        registry->next = 0;
+    }
+    if (registry->next < rows) {
+        registry->intake = INTAKE_PAGES;
+        core->pending |= ASK_READ_PAGE;
+    } else {
+        registry_finish(core);
+    }
+}
+
+/* Whether the answer is older than what is known, and still to be taken for a lagging RPC endpoint. */
+static bool registry_lags(struct core *core, const struct core_chain_state *state)
+{
+    struct registry *registry = &core->registry;
+
+    if (!registry->synced || state->block >= registry->known.block) {
+        registry->stale_ms = CORE_NEVER;
+        return false;
+    }
+    if (registry->stale_ms == CORE_NEVER)
+        registry->stale_ms = core->now_ms;
+    return core->now_ms - registry->stale_ms < REGISTRY_STALE_MS;
+}
+
+static bool registry_makes_sense(const struct core_chain_state *state)
+{
+    return state->cidr_prefix >= 8 && state->cidr_prefix <= 29 && state->removed <= state->members &&
+           state->members <= state->version;
+}
+
+void registry_chain_state(struct core *core, const struct core_chain_state *state)
+{
+    struct registry *registry = &core->registry;
+    char text[CORE_TEXT_MAX];
+
+    if (registry->intake != INTAKE_STATE)
+        return;
+    if (!registry_makes_sense(state)) {
+        registry_read_failed(core, "nodeState: its counters or its network contradict each other");
+        return;
+    }
+    if (registry_lags(core, state)) {
+        snprintf(text, sizeof(text),
+                 "the RPC lags: it answers for block %" PRIu64 ", %" PRIu64 " was seen before", state->block,
+                 registry->known.block);
+        registry_read_failed(core, text);
+        return;
+    }
+    if (registry->synced && registry_same(&registry->known, state)) {
+        registry->known.block = state->block;
+        registry_rest(core);
+        return;
+    }
+    registry->target = *state;
+    if (members_reserve(core, registry_rows(state)) < 0) {
+        core_exit(core, -ENOMEM, "no memory for %" PRIu64 " members", state->members);
+        return;
+    }
+    registry->target_extends = registry->synced && registry_extends(&registry->known, state);
+    registry->next = registry->target_extends ? registry_rows(&registry->known) : 0;
+    registry_continue(core);
+}
+
+void registry_page(struct core *core, const struct core_page *page)
+{
+    struct registry *registry = &core->registry;
+
+    if (registry->intake != INTAKE_PAGES)
+        return;
+    if (page->offset != registry->next || page->total != registry->target.members ||
+        page->records_len != registry_page_rows(core)) {
+        registry_read_failed(core, "membersPage: the page does not belong to the nodeState of its block");
+        return;
+    }
+    for (size_t i = 0; i < page->records_len; i++) {
+        if (!members_put(core, registry->next, &page->records[i]))
+            break;
+        registry->next++;
+    }
+    registry_continue(core);
+}
+
+void registry_pump(struct core *core)
+{
+    struct registry *registry = &core->registry;
+
+    if (!core->node.registered || registry->intake != INTAKE_IDLE || registry->poll_ms > core->now_ms)
+        return;
+    registry->intake = INTAKE_STATE;
+    core->pending |= ASK_READ_STATE;
+}
+
+uint64_t registry_deadline(const struct core *core)
+{
+    return core->node.registered && core->registry.intake == INTAKE_IDLE ? core->registry.poll_ms
+                                                                         : CORE_NEVER;
+}

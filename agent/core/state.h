@@ -1,0 +1,174 @@
+/* What the machines of the core share. Internal to agent/core.
+ *
+ * Every machine is level-triggered: events change state, then the pumps look at the whole state of their
+ * machine and ask for what is missing. What is asked for is a bit until the shell takes it, for the node and
+ * for each row, so nothing queues up and nothing can overflow.
+ */
+#ifndef AGENT_CORE_STATE_H
+#define AGENT_CORE_STATE_H
+
+#include "agent/core/core.h"
+#include "agent/core/rng.h"
+#include "agent/core/timers.h"
+#include "crypto/am_error.h"
+
+/* Bits of core.pending and row.pending; handed out lowest first. */
+enum node_ask {
+    ASK_READ_IDENTITY = 1 << 0,
+    ASK_READ_SELF = 1 << 1,
+    ASK_REGISTER = 1 << 2,
+    ASK_READ_STATE = 1 << 3,
+    ASK_READ_PAGE = 1 << 4,
+    ASK_APPLY_DEVICE = 1 << 5,
+    ASK_OBSERVE_DEVICE = 1 << 6,
+    TELL_PHASE = 1 << 7,
+    TELL_EXIT = 1 << 8
+};
+
+enum row_ask {
+    ROW_REMOVE_STREAM = 1 << 0,
+    ROW_SET_STREAM = 1 << 1,
+    ROW_DIAL = 1 << 2,
+    ROW_TELL_REFUSED = 1 << 3,
+    ROW_TELL_JOINED = 1 << 4,
+    ROW_TELL_KEY = 1 << 5,
+    ROW_TELL_TRANSPORT = 1 << 6,
+    ROW_TELL_UP = 1 << 7,
+    ROW_TELL_DOWN = 1 << 8,
+    ROW_TELL_REMOVED = 1 << 9
+};
+
+/* Streams to one peer. */
+struct link {
+    bool up;
+    bool dialing;
+    bool dialed;       /* up: by our dial */
+    bool ever_up;      /* since the peer is wanted */
+    uint32_t failures; /* in a row; a stream that held clears them */
+    uint64_t since_ms; /* of the present state, up or not */
+    char text[CORE_LINK_TEXT_MAX];
+};
+
+/* One place of the registry. */
+struct row {
+    struct core_record record; /* `removed` also when a reorg took the member away */
+    uint8_t mesh_ip6[16];
+    bool is_self;
+    bool wanted; /* a device peer with streams: live, not this node, not refused */
+    bool up;
+    enum core_refusal refusal;
+    uint32_t older_index;
+    uint32_t same_key_next; /* chain of live rows in one bucket */
+    uint32_t same_address_next;
+    struct link link;
+    bool handshake_seen;
+    int64_t handshake_ms; /* before the core's time began when negative */
+    uint64_t rx_bytes;
+    uint64_t tx_bytes;
+    uint32_t pending;
+    uint32_t pending_next;
+};
+
+/* The registry as this node knows it. Rows at and beyond `count` are of members that a reorg took away. */
+struct members {
+    struct row *rows;
+    uint32_t count;
+    uint32_t used;     /* rows ever filled */
+    uint32_t capacity; /* of rows, and the number of buckets; a power of two */
+    uint32_t *key_buckets;
+    uint32_t *address_buckets;
+    uint32_t live;
+    uint32_t refused;
+    uint32_t wanted;
+    uint32_t up;
+    uint32_t self; /* index or CORE_NO_INDEX */
+    uint32_t pending_first;
+    uint32_t pending_last;
+};
+
+struct links {
+    struct timers dials; /* per row: when to dial next */
+    uint32_t dialing;
+    uint32_t up;
+};
+
+struct device {
+    bool applying;
+    bool observing;
+    bool dirty;    /* the desired device changed, or the last pass did not finish */
+    bool in_place; /* the last pass left nothing to do */
+    uint32_t failures;
+    uint32_t failed_edits;
+    uint64_t apply_ms; /* not before */
+    uint64_t refresh_ms;
+    uint64_t observe_ms;
+    char error[CORE_TEXT_MAX];
+};
+
+enum boot {
+    BOOT_IDLE,
+    BOOT_IDENTITY,    /* READ_IDENTITY is due or in flight */
+    BOOT_SELF,        /* READ_SELF */
+    BOOT_REGISTERING, /* REGISTER */
+    BOOT_DONE
+};
+
+struct node {
+    enum boot boot;
+    bool busy; /* the boot state's action is in flight */
+    bool identity_known;
+    bool registered;
+    uint32_t failures;
+    uint64_t boot_ms;   /* the action is not due before */
+    uint64_t settle_ms; /* until then, a missing record means a lagging RPC, not a lost registration */
+    struct core_identity identity;
+    struct bytes32 wg_pubkey; /* in use: of our record */
+    uint32_t wg_generation;
+    uint32_t mesh_ip;
+    uint8_t mesh_ip6[16];
+    char error[CORE_TEXT_MAX];
+    enum core_phase phase;
+    bool first_converged;
+};
+
+enum intake { INTAKE_IDLE, INTAKE_STATE, INTAKE_PAGES };
+
+/* How the registry gets into the member table. */
+struct registry {
+    enum intake intake;
+    bool synced;                    /* `known` was taken in whole */
+    struct core_chain_state known;  /* valid when synced */
+    struct core_chain_state target; /* being read */
+    bool target_extends;            /* the target adds registrations to `known` and nothing else */
+    uint32_t next;                  /* row to read next */
+    uint32_t failures;
+    uint64_t poll_ms;
+    uint64_t stale_ms; /* since when answers are older than `known`, CORE_NEVER when they are not */
+    char error[CORE_TEXT_MAX];
+};
+
+struct core {
+    struct core_config config;
+    struct rng rng;
+    uint64_t now_ms;
+    bool stopped;
+    uint32_t pending;
+    struct members members;
+    struct links links;
+    struct device device;
+    struct node node;
+    struct registry registry;
+    int exit_code;
+    char exit_text[CORE_TEXT_MAX];
+    char phase_text[CORE_TEXT_MAX];
+};
+
+/* Stops the node for good: repeating can not help. */
+void core_exit(struct core *core, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Copies a text from outside, cut to `size`; NULL reads as "". */
+void core_copy_text(char *out, size_t size, const char *text);
+
+#define CORE_COPY_TEXT(out, text) core_copy_text((out), sizeof(out), (text))
+
+#endif

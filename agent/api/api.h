@@ -1,0 +1,40 @@
+/* What the application socket tells of a node: the types of agent.proto (as nanopb makes them, named api_*)
+ * and the questions that the server asks its node. */
+#ifndef AGENT_API_API_H
+#define AGENT_API_API_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/api/agent.pb.h"
+
+#define API_FRAME_MAX 65536 /* bytes of a message */
+#define API_PAGE_MAX 64     /* peers in one answer to ListPeers */
+
+/* Every function fills a zeroed `out` at once, from memory. */
+struct api_source {
+    void (*get_status)(void *user, api_Status *out);
+
+    /* False while the node does not know who it is. */
+    bool (*get_self)(void *user, api_Self *out);
+
+    /* Registry entries known; indexes run from 0 to one below. */
+    uint32_t (*peer_count)(void *user);
+
+    /* The registry entry at `index`, a removed one too. False when it is this node, or does not exist. */
+    bool (*get_peer)(void *user, uint32_t index, api_Peer *out);
+
+    void *user;
+};
+
+/* Writes an IPv4 address (host order) or an IPv6 address as the messages hold it. */
+void api_write_ipv4(uint32_t address, char out[16]);
+void api_write_ipv6(const uint8_t address[16], char out[46]);
+
+/* Lower-case names as the health answer and meshctl show them: "wg-configuring", "key rotated", "gateway".
+ * Values that this build does not know are "unknown". */
+const char *api_phase_name(api_Status_Phase phase);
+const char *api_peer_event_name(api_PeerEvent_Kind kind);
+const char *api_transport_name(api_Peer_Transport transport);
+
+#endif

@@ -12,6 +12,8 @@
 #include "crypto/am_error.h"
 #include "crypto/bytes.h"
 #include "crypto/secret.h"
+#include "evm/abi.h"
+#include "evm/cluster.h"
 
 /* The keys of PROTOCOL section 3. */
 enum attest_key {
@@ -30,19 +32,8 @@ struct attest_identity {
     const struct secret *seed;
     const struct secret *wireguard; /* generation 0 */
     const struct secret *owner;
-    struct bytes32 x_pubkey;
-    struct bytes32 ed25519_pubkey;
-    struct bytes32 wg_pubkey; /* generation 0 */
+    struct cluster_keys keys; /* the public ones, of WireGuard generation 0 */
     struct address owner_address;
-};
-
-/* What a registration binds together. */
-struct attest_binding {
-    struct address cluster;
-    struct address member_contract;
-    struct bytes32 x_pubkey;
-    struct bytes32 wg_pubkey;
-    struct bytes32 ed25519_pubkey;
 };
 
 /* `identity` is NULL when it could not be had; `err` then says why. Another attempt may succeed, unless
@@ -62,8 +53,9 @@ struct attestor_ops {
     int (*read_identity)(struct attestor *attestor, attest_identity_fn done, void *user);
     int (*derive_key)(struct attestor *attestor, enum attest_key key, uint64_t generation, attest_key_fn done,
                       void *user);
-    int (*build_registration)(const struct attestor *attestor, const struct attest_binding *binding,
-                              uint8_t **calldata, size_t *calldata_len, struct am_err *err);
+    int (*build_registration)(const struct attestor *attestor, const struct address *cluster,
+                              const struct address *member_contract, const struct cluster_keys *keys,
+                              struct abi_writer *calldata, struct am_err *err);
     void (*free)(struct attestor *attestor);
 };
 
@@ -83,13 +75,14 @@ static inline int attestor_derive_key(struct attestor *attestor, enum attest_key
     return attestor->ops->derive_key(attestor, key, generation, done, user);
 }
 
-/* The call to the cluster that registers `binding`, in malloc'd memory. Returns 0, -EAGAIN before the
- * identity was read, -ENOMEM or -EINVAL. */
-static inline int attestor_build_registration(const struct attestor *attestor,
-                                              const struct attest_binding *binding, uint8_t **calldata,
-                                              size_t *calldata_len, struct am_err *err)
+/* Writes the call to the cluster that registers `member_contract` with `keys` into an empty writer. Returns
+ * 0, -EAGAIN before the identity was read, or -ENOMEM. */
+static inline int attestor_build_registration(const struct attestor *attestor, const struct address *cluster,
+                                              const struct address *member_contract,
+                                              const struct cluster_keys *keys, struct abi_writer *calldata,
+                                              struct am_err *err)
 {
-    return attestor->ops->build_registration(attestor, binding, calldata, calldata_len, err);
+    return attestor->ops->build_registration(attestor, cluster, member_contract, keys, calldata, err);
 }
 
 /* Drops what is in flight without a callback, wipes the keys and frees; NULL is allowed. */

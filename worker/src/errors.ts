@@ -1,5 +1,3 @@
-import type { Reason } from "./policy/reasons";
-
 /** The request is not of the shape its endpoint takes. The message names the field and is safe to send back. */
 export class BadRequest extends Error {
   readonly status: number;
@@ -10,12 +8,8 @@ export class BadRequest extends Error {
   }
 }
 
-/** The operator does not pay for this operation. */
-export class Denied extends Error {
-  readonly reason: Reason;
+/** A variable is missing or malformed. The message names it and never shows its value. */
+export class ConfigError extends Error {}
 
-  constructor(reason: Reason) {
-    super(reason);
-    this.reason = reason;
-  }
-}
+/** No RPC gave a usable answer. */
+export class ChainUnavailable extends Error {}

@@ -1,6 +1,5 @@
-import { decodeFunctionData, parseAbi, slice, size, type Address, type Hex } from "viem";
-
-export const executeAbi = parseAbi(["function execute(address target, uint256 value, bytes data)"]);
+import { decodeFunctionData, encodeFunctionData, size, slice, type Address, type Hex } from "viem";
+import { memberAbi } from "../abi";
 
 /** What a member contract is asked to do. */
 export interface Call {
@@ -11,10 +10,16 @@ export interface Call {
   selector: Hex;
 }
 
-/** Null when the call data is not a well-formed `execute`. */
+/**
+ * Null when the call data is not an `execute`, or not in the one encoding that every decoder reads alike: what is
+ * judged here is then what the contract does.
+ */
 export function decodeExecute(callData: Hex): Call | null {
   try {
-    const [target, value, data] = decodeFunctionData({ abi: executeAbi, data: callData }).args;
+    const { functionName, args } = decodeFunctionData({ abi: memberAbi, data: callData });
+    if (functionName !== "execute") return null;
+    if (encodeFunctionData({ abi: memberAbi, functionName, args }) !== callData) return null;
+    const [target, value, data] = args;
     return { target, value, data, selector: size(data) < 4 ? "0x" : slice(data, 0, 4) };
   } catch {
     return null;

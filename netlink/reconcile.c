@@ -1,0 +1,261 @@
+#include "netlink/reconcile.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "netlink/backend.h"
+#include "netlink/plan.h"
+
+#define RETRY_FIRST_MS 1000
+#define RETRY_LAST_MS 60000
+
+struct reconciler {
+    enum wg_backend_kind kind;
+    const struct wg_backend_ops *ops;
+    struct wg_backend *backend;
+    struct link_socket *links;
+    unsigned failed_passes; /* in a row */
+    char ifname[WG_IFNAME_SIZE];
+};
+
+static const char *const backend_names[] = {
+    [WG_BACKEND_KERNEL] = "kernel", [WG_BACKEND_USERSPACE] = "userspace", [WG_BACKEND_AUTO] = "auto"};
+
+bool wg_backend_parse(const char *name, enum wg_backend_kind *out)
+{
+    for (size_t i = 0; i < sizeof(backend_names) / sizeof(backend_names[0]); i++) {
+        if (strcmp(name, backend_names[i]) == 0) {
+            *out = (enum wg_backend_kind)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *wg_backend_name(enum wg_backend_kind kind)
+{
+    return backend_names[kind];
+}
+
+static int check_capability(struct am_err *err)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+    if (syscall(SYS_capget, &header, data) < 0)
+        return am_fail(err, -errno, "capget: %s", strerror(errno));
+    if (!(data[CAP_TO_INDEX(CAP_NET_ADMIN)].effective & CAP_TO_MASK(CAP_NET_ADMIN)))
+        return am_fail(
+            err, AM_ECONFIG,
+            "CAP_NET_ADMIN is missing: run as root, or give the container the capability NET_ADMIN");
+    return 0;
+}
+
+static bool open_backend(struct reconciler *r, enum wg_backend_kind kind, struct am_err *err)
+{
+    r->kind = kind;
+    r->ops = kind == WG_BACKEND_KERNEL ? &wg_kernel_ops : &wg_uapi_ops;
+    r->backend = r->ops->open(r->ifname, err);
+    return r->backend;
+}
+
+/* An interface that a userspace WireGuard drives stays with it: the device outlives the agent. */
+static bool open_any_backend(struct reconciler *r, struct am_err *err)
+{
+    struct am_err kernel_err = {0};
+    if (wg_uapi_answers(r->ifname))
+        return open_backend(r, WG_BACKEND_USERSPACE, err);
+    if (open_backend(r, WG_BACKEND_KERNEL, &kernel_err))
+        return true;
+    if (open_backend(r, WG_BACKEND_USERSPACE, err))
+        return true;
+    am_fail_context(err, "%s; nor userspace", kernel_err.text);
+    return false;
+}
+
+struct reconciler *reconciler_new(enum wg_backend_kind kind, const char *ifname, struct am_err *err)
+{
+    if (!wg_ifname_valid(ifname)) {
+        am_fail(err, AM_ECONFIG, "interface name '%.40s': 1 to 15 of A-Z a-z 0-9 _ - .", ifname);
+        return NULL;
+    }
+    if (check_capability(err) < 0)
+        return NULL;
+    struct reconciler *r = calloc(1, sizeof(*r));
+    if (!r) {
+        am_fail(err, -ENOMEM, "no memory for the reconciler");
+        return NULL;
+    }
+    memcpy(r->ifname, ifname, strlen(ifname) + 1);
+    r->links = link_socket_new(err);
+    const bool opened =
+        r->links && (kind == WG_BACKEND_AUTO ? open_any_backend(r, err) : open_backend(r, kind, err));
+    if (!opened) {
+        reconciler_free(r);
+        return NULL;
+    }
+    return r;
+}
+
+void reconciler_free(struct reconciler *r)
+{
+    if (!r)
+        return;
+    if (r->backend)
+        r->ops->close(r->backend);
+    link_socket_free(r->links);
+    free(r);
+}
+
+enum wg_backend_kind reconciler_backend(const struct reconciler *r)
+{
+    return r->kind;
+}
+
+/* A link of another kind under our name is foreign and stays untouched. */
+static int check_kind(const struct reconciler *r, const struct link_identity *identity, struct am_err *err)
+{
+    if (strcmp(identity->kind, r->ops->link_kind) == 0)
+        return 0;
+    return am_fail(
+        err, AM_ECONFIG,
+        "interface %s exists and is of kind '%s', not '%s': remove it, or choose another WG_INTERFACE or "
+        "WG_BACKEND",
+        r->ifname, identity->kind, r->ops->link_kind);
+}
+
+static int observe(struct reconciler *r, struct link_identity *identity, struct wg_device_observed *observed,
+                   struct am_err *err)
+{
+    wg_device_clear(observed);
+    int rc = link_observe(r->links, r->ifname, identity, observed, err);
+    if (rc < 0 || !observed->exists)
+        return rc;
+    rc = check_kind(r, identity, err);
+    if (rc == 0)
+        rc = r->ops->dump(r->backend, observed, err);
+    if (rc == 0)
+        wg_device_sort_peers(observed);
+    return rc;
+}
+
+/* Observes, and makes the device first when there is none. */
+static int observe_or_create(struct reconciler *r, struct link_identity *identity,
+                             struct wg_device_observed *observed, struct reconcile_result *result,
+                             struct am_err *err)
+{
+    int rc = observe(r, identity, observed, err);
+    if (rc < 0 || observed->exists)
+        return rc;
+    result->planned++;
+    rc = r->ops->create(r->backend, r->links, err);
+    if (rc < 0)
+        return rc;
+    result->applied++;
+    rc = observe(r, identity, observed, err);
+    if (rc == 0 && !observed->exists)
+        return am_fail(err, -ENODEV, "%s vanished while it was made", r->ifname);
+    return rc;
+}
+
+static void note_outcome(struct reconcile_result *result, const struct wg_edit *edit, int rc,
+                         const struct am_err *cause)
+{
+    char text[WG_EDIT_TEXT_SIZE];
+    if (rc == 0) {
+        result->applied++;
+        return;
+    }
+    if (result->failed++ == 0)
+        am_fail(&result->failure, rc, "%s: %s", wg_edit_text(edit, text), cause->text);
+}
+
+/* Edits of the WireGuard device, in one go; if it refuses one of them, one by one, to do all others. */
+static void apply_wireguard(struct reconciler *r, const struct wg_edit *edits, size_t len,
+                            struct reconcile_result *result)
+{
+    struct am_err cause = {0};
+    int rc = r->ops->apply(r->backend, edits, len, &cause);
+    if (rc == 0)
+        result->applied += len;
+    for (size_t i = 0; rc != 0 && i < len; i++) {
+        int one = rc;
+        if (rc == AM_EREMOTE)
+            one = r->ops->apply(r->backend, &edits[i], 1, &cause);
+        note_outcome(result, &edits[i], one, &cause);
+        if (one != 0)
+            rc = one;
+    }
+}
+
+static void apply_plan(struct reconciler *r, int ifindex, const struct wg_plan *plan,
+                       struct reconcile_result *result)
+{
+    for (size_t i = 0, run; i < plan->len; i += run) {
+        const struct wg_edit *edit = &plan->edits[i];
+        run = 1;
+        if (!wg_edit_is_wireguard(edit->kind)) {
+            struct am_err cause = {0};
+            const int rc = link_apply(r->links, ifindex, edit, &cause);
+            note_outcome(result, edit, rc, &cause);
+            continue;
+        }
+        while (i + run < plan->len && wg_edit_is_wireguard(edit[run].kind))
+            run++;
+        apply_wireguard(r, edit, run, result);
+    }
+}
+
+static uint64_t retry_delay_ms(unsigned failed_passes)
+{
+    const unsigned doublings = failed_passes - 1;
+    return doublings < 6 ? (uint64_t)RETRY_FIRST_MS << doublings : RETRY_LAST_MS;
+}
+
+static int pass(struct reconciler *r, const struct wg_device_desired *desired,
+                struct reconcile_result *result, struct am_err *err)
+{
+    struct wg_device_observed observed = {0};
+    struct link_identity identity;
+    struct wg_plan plan = {0};
+    int rc = observe_or_create(r, &identity, &observed, result, err);
+    if (rc == 0)
+        rc = wg_plan_build(desired, &observed, &plan, err);
+    if (rc == 0) {
+        result->planned += plan.len;
+        apply_plan(r, identity.ifindex, &plan, result);
+    }
+    wg_plan_clear(&plan);
+    wg_device_clear(&observed);
+    return rc;
+}
+
+int reconciler_apply(struct reconciler *r, const struct wg_device_desired *desired, uint64_t now_ms,
+                     struct reconcile_result *result, struct am_err *err)
+{
+    *result = (struct reconcile_result){0};
+    const int rc = pass(r, desired, result, err);
+    if (rc < 0 || result->failed > 0)
+        result->retry_at_ms = now_ms + retry_delay_ms(++r->failed_passes);
+    else
+        r->failed_passes = 0;
+    return rc;
+}
+
+int reconciler_observe(struct reconciler *r, struct wg_device_observed *observed, struct am_err *err)
+{
+    struct link_identity identity;
+    return observe(r, &identity, observed, err);
+}
+
+int reconciler_remove(struct reconciler *r, struct am_err *err)
+{
+    struct link_identity identity;
+    int rc = link_identify(r->links, r->ifname, &identity, err);
+    if (rc < 0 || identity.ifindex == 0)
+        return rc;
+    rc = check_kind(r, &identity, err);
+    return rc < 0 ? rc : link_remove(r->links, r->ifname, err);
+}

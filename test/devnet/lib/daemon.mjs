@@ -37,14 +37,14 @@ export function daemonPid(instance, daemon) {
 }
 
 // Starts a program unless it runs already. Its environment is `env` and nothing else.
-export async function startDaemon(instance, daemon, argv, { env = {}, cwd = "/" } = {}) {
+export async function startDaemon(instance, daemon, argv, env = {}) {
   if (daemonPid(instance, daemon)) return;
   const file = pidFile(instance, daemon);
   rmSync(file, { force: true });
   const log = openSync(logFile(instance, daemon.name), "a");
   const record = ["setsid", "sh", "-c", 'echo $$ >"$0"; exec "$@"', file];
   const child = spawn("nsenter", [...inRoom(findRoom(instance, daemon.room)).slice(1), ...record, ...argv], {
-    cwd,
+    cwd: "/",
     env: { PATH: process.env.PATH, HOME: instance.home, TMPDIR: instance.tmp, ...env },
     detached: true,
     stdio: ["ignore", log, log],

@@ -32,7 +32,7 @@ export async function startAgent(instance, node, overrides = {}) {
   const state = join(instance.nodes, node.name);
   mkdirSync(state, { recursive: true, mode: 0o700 });
   const env = { ...agentEnvironment(node), STATE_DIR: state, ...overrides };
-  await startDaemon(instance, agentDaemon(node), [AGENT], { env });
+  await startDaemon(instance, agentDaemon(node), [AGENT], env);
 }
 
 async function open(instance, node) {

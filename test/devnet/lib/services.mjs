@@ -29,8 +29,8 @@ const names = {
 };
 
 const chain = {
-  argv: (instance) => [ANVIL, "--host", WORLD_ADDRESS, "--port", String(PORTS.chain), "--chain-id", String(CHAIN_ID),
-    "--block-time", "1", "--state", chainStateFile(instance)],
+  argv: (instance, { instant } = {}) => [ANVIL, "--host", WORLD_ADDRESS, "--port", String(PORTS.chain),
+    "--chain-id", String(CHAIN_ID), ...(instant ? [] : ["--block-time", "1"]), "--state", chainStateFile(instance)],
   probe: (instance) => jsonRpc(instance, RPC_URL, "eth_chainId"),
 };
 
@@ -44,7 +44,8 @@ const bundler = {
 const worker = {
   argv: (instance, deployment) => {
     const file = join(instance.dir, "worker.env");
-    writeFileSync(file, [`CHAIN_ID=${CHAIN_ID}`, `RPC_URL=${RPC_URL}`, `CLUSTERS=${deployment.cluster}`,
+    writeFileSync(file, [`CHAIN_ID=${CHAIN_ID}`, `RPC_URL=${RPC_URL}`,
+      `CLUSTER_FACTORIES=${deployment.clusterFactory}`, `MEMBER_FACTORIES=${deployment.memberFactory}`,
       `PAYMASTER=${deployment.paymaster}`, `PAYMASTER_SIGNER_KEY=${ACCOUNTS.sponsor.key}`, `TOKEN=${SPONSOR_TOKEN}`,
       ""].join("\n"), { mode: 0o600 });
     return [WRANGLER, "dev", "--local", "--cwd", join(ROOT, "worker"), "--ip", WORLD_ADDRESS,
@@ -103,7 +104,7 @@ export const servicePid = (instance, name) => daemonPid(instance, serviceDaemon(
 export async function startService(instance, name, deployment) {
   const service = SERVICES[name];
   const daemon = serviceDaemon(name);
-  await startDaemon(instance, daemon, service.argv(instance, deployment), { env: service.env });
+  await startDaemon(instance, daemon, service.argv(instance, deployment), service.env);
   await awaitDaemon(instance, daemon, () => service.probe(instance), READY_MS);
 }
 

@@ -47,7 +47,7 @@ async function startOver(instance) {
 async function startServices(instance, say) {
   await createWorld(instance);
   await startService(instance, "names");
-  const deployment = await ensureDeployment(instance, say);
+  const deployment = await ensureDeployment(instance, (...words) => step(say, ...words));
   await startService(instance, "chain");
   const others = Object.keys(SERVICES).filter((name) => !["names", "chain"].includes(name));
   const started = step(say, "services", others.join(", "), () =>

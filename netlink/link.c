@@ -125,7 +125,7 @@ static struct rtnl_link *get_link(struct link_socket *s, const char *ifname, int
     *rc = 0;
     if (code >= 0)
         return link;
-    if (s->kernel_errno != ENODEV && code != -NLE_OBJ_NOTFOUND) {
+    if (code != -NLE_NODEV && code != -NLE_OBJ_NOTFOUND) {
         *rc = check(s, code, err);
         am_fail_context(err, "read link %s", ifname);
     }
@@ -331,6 +331,12 @@ static struct nl_addr *build_address(const struct wg_prefix *prefix)
     return address;
 }
 
+/* `code`, or 0 when the kernel answered that the edit was done already. */
+static int unless(const struct link_socket *s, int done_errno, int code)
+{
+    return code < 0 && s->kernel_errno == done_errno ? 0 : code;
+}
+
 static int change_address(struct link_socket *s, int ifindex, const struct wg_edit *edit)
 {
     struct nl_addr *local CLEANUP(nl_addr_release) = build_address(edit->prefix);
@@ -341,10 +347,9 @@ static int change_address(struct link_socket *s, int ifindex, const struct wg_ed
     const int rc = rtnl_addr_set_local(addr, local);
     if (rc < 0)
         return rc;
-    if (edit->kind == WG_EDIT_REMOVE_ADDRESS)
-        return rtnl_addr_delete(s->nl, addr, 0);
-    const int added = rtnl_addr_add(s->nl, addr, NLM_F_CREATE | NLM_F_EXCL);
-    return added < 0 && s->kernel_errno == EEXIST ? 0 : added;
+    if (edit->kind == WG_EDIT_ADD_ADDRESS)
+        return unless(s, EEXIST, rtnl_addr_add(s->nl, addr, NLM_F_CREATE | NLM_F_EXCL));
+    return unless(s, EADDRNOTAVAIL, rtnl_addr_delete(s->nl, addr, 0));
 }
 
 static int change_route(struct link_socket *s, int ifindex, const struct wg_edit *edit)
@@ -368,7 +373,7 @@ static int change_route(struct link_socket *s, int ifindex, const struct wg_edit
     /* Whoever made it, and with whichever scope. */
     rtnl_route_set_protocol(route, RTPROT_UNSPEC);
     rtnl_route_set_scope(route, RT_SCOPE_NOWHERE);
-    return rtnl_route_delete(s->nl, route, 0);
+    return unless(s, ESRCH, rtnl_route_delete(s->nl, route, 0));
 }
 
 int link_apply(struct link_socket *s, int ifindex, const struct wg_edit *edit, struct am_err *err)

@@ -170,10 +170,11 @@ static void plan_link(struct builder *b)
     const struct wg_device_observed *observed = b->observed;
     if (desired->mtu != observed->mtu)
         add_edit(b, WG_EDIT_SET_MTU)->number = desired->mtu;
-    plan_prefixes(b, WG_EDIT_REMOVE_ADDRESS, observed->addresses, observed->addresses_len, desired->addresses,
-                  desired->addresses_len);
+    /* New ones first: with a link's last IPv4 address all its routes go. */
     plan_prefixes(b, WG_EDIT_ADD_ADDRESS, desired->addresses, desired->addresses_len, observed->addresses,
                   observed->addresses_len);
+    plan_prefixes(b, WG_EDIT_REMOVE_ADDRESS, observed->addresses, observed->addresses_len, desired->addresses,
+                  desired->addresses_len);
     if (!observed->up)
         add_edit(b, WG_EDIT_SET_UP);
     plan_prefixes(b, WG_EDIT_REMOVE_ROUTE, observed->routes, observed->routes_len, desired->routes,

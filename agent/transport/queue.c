@@ -1,0 +1,83 @@
+#include "agent/transport/queue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/transport/frame.h"
+#include "crypto/bytes.h"
+
+#define QUEUE_SIZE_MIN (16u * 1024)
+
+static void queue_compact(struct queue *queue)
+{
+    if (queue->head == 0)
+        return;
+    memmove(queue->bytes, queue->bytes + queue->head, queue_len(queue));
+    queue->tail -= queue->head;
+    queue->head = 0;
+}
+
+/* Makes room for `len` more bytes behind the tail. */
+static bool queue_reserve(struct queue *queue, size_t len)
+{
+    if (queue->capacity - queue->tail >= len)
+        return true;
+    const size_t needed = queue_len(queue) + len;
+    if (needed > QUEUE_SIZE_MAX)
+        return false;
+    queue_compact(queue);
+    size_t capacity = queue->capacity ? queue->capacity : QUEUE_SIZE_MIN;
+    while (capacity < needed)
+        capacity *= 2;
+    if (capacity == queue->capacity)
+        return true;
+    const size_t growth = capacity - queue->capacity;
+    if (growth > *queue->budget)
+        return false;
+    uint8_t *bytes = realloc(queue->bytes, capacity);
+    if (!bytes)
+        return false;
+    *queue->budget -= growth;
+    queue->bytes = bytes;
+    queue->capacity = capacity;
+    return true;
+}
+
+enum queue_verdict queue_put_frame(struct queue *queue, const uint8_t *payload, size_t len, uint64_t now_ms)
+{
+    if (queue->followed && now_ms - queue->followed_since_ms > QUEUE_LATE_MS)
+        return QUEUE_LATE;
+    if (!queue_reserve(queue, FRAME_HEADER_SIZE + len))
+        return QUEUE_FULL;
+    uint8_t *frame = queue->bytes + queue->tail;
+    be16_write(frame, (uint16_t)len);
+    if (len)
+        memcpy(frame + FRAME_HEADER_SIZE, payload, len);
+    queue->tail += FRAME_HEADER_SIZE + len;
+    if (!queue->followed) {
+        queue->followed = queue_len(queue);
+        queue->followed_since_ms = now_ms;
+    }
+    return QUEUE_TAKEN;
+}
+
+void queue_consume(struct queue *queue, size_t len)
+{
+    queue->head += len;
+    queue->followed = queue->followed > len ? queue->followed - len : 0;
+    if (queue->head == queue->tail)
+        queue->head = queue->tail = 0;
+}
+
+void queue_trim(struct queue *queue)
+{
+    if (queue_len(queue) == 0)
+        queue_clear(queue);
+}
+
+void queue_clear(struct queue *queue)
+{
+    *queue->budget += queue->capacity;
+    free(queue->bytes);
+    *queue = (struct queue){.budget = queue->budget};
+}

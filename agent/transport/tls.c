@@ -1,0 +1,132 @@
+#include "agent/transport/tls.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Wide, because the peer's clock is not ours to judge; nobody reads it anyway. */
+#define CERTIFICATE_PAST_S (-24 * 3600L)
+#define CERTIFICATE_LIFE_S (20L * 365 * 24 * 3600)
+
+static int tls_fail(struct am_err *err, const char *what)
+{
+    char text[160];
+    return am_fail(err, -ENOMEM, "%s: %s", what, tls_describe_failure(SSL_ERROR_SSL, text, sizeof(text)));
+}
+
+/* No resumption yet and no tickets: a session lasts for hours. Idle sessions give their buffers back. */
+static SSL_CTX *context_new(const SSL_METHOD *method)
+{
+    SSL_CTX *context = SSL_CTX_new(method);
+    if (!context)
+        return NULL;
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                  SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
+    if (SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 &&
+        SSL_CTX_set_num_tickets(context, 0) == 1 &&
+        SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256") == 1 &&
+        SSL_CTX_set1_groups_list(context, "X25519:P-256") == 1)
+        return context;
+    SSL_CTX_free(context);
+    return NULL;
+}
+
+static bool certificate_fill(X509 *certificate, EVP_PKEY *key)
+{
+    X509_NAME *name = X509_get_subject_name(certificate);
+    return X509_set_version(certificate, X509_VERSION_3) &&
+           ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1) &&
+           X509_gmtime_adj(X509_getm_notBefore(certificate), CERTIFICATE_PAST_S) &&
+           X509_gmtime_adj(X509_getm_notAfter(certificate), CERTIFICATE_LIFE_S) &&
+           X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"attestmesh", -1, -1,
+                                      0) &&
+           X509_set_issuer_name(certificate, name) && X509_set_pubkey(certificate, key) &&
+           X509_sign(certificate, key, EVP_sha256());
+}
+
+static bool context_certify(SSL_CTX *context)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *certificate = X509_new();
+    const bool ok = key && certificate && certificate_fill(certificate, key) &&
+                    SSL_CTX_use_certificate(context, certificate) == 1 &&
+                    SSL_CTX_use_PrivateKey(context, key) == 1;
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+    return ok;
+}
+
+int tls_init(struct tls *tls, struct am_err *err)
+{
+    *tls =
+        (struct tls){.server = context_new(TLS_server_method()), .client = context_new(TLS_client_method())};
+    if (!tls->server || !tls->client) {
+        tls_fail(err, "TLS can not be set up");
+    } else if (!context_certify(tls->server)) {
+        tls_fail(err, "the ingress certificate can not be made");
+    } else {
+        return 0;
+    }
+    tls_clear(tls);
+    return -ENOMEM;
+}
+
+void tls_clear(struct tls *tls)
+{
+    SSL_CTX_free(tls->server);
+    SSL_CTX_free(tls->client);
+    *tls = (struct tls){0};
+}
+
+static SSL *session_new(SSL_CTX *context, int fd)
+{
+    SSL *ssl = SSL_new(context);
+    if (ssl && SSL_set_fd(ssl, fd) == 1)
+        return ssl;
+    SSL_free(ssl);
+    return NULL;
+}
+
+SSL *tls_accept(const struct tls *tls, int fd)
+{
+    SSL *ssl = session_new(tls->server, fd);
+    if (ssl)
+        SSL_set_accept_state(ssl);
+    return ssl;
+}
+
+SSL *tls_connect(const struct tls *tls, int fd, const char *host)
+{
+    SSL *ssl = session_new(tls->client, fd);
+    if (!ssl)
+        return NULL;
+    SSL_set_connect_state(ssl);
+    if (SSL_set_tlsext_host_name(ssl, host) == 1)
+        return ssl;
+    SSL_free(ssl);
+    return NULL;
+}
+
+const char *tls_describe_failure(int ssl_error, char *out, size_t size)
+{
+    const int saved_errno = errno;
+    const unsigned long code = ERR_get_error();
+    const char *reason = code ? ERR_reason_error_string(code) : NULL;
+    ERR_clear_error();
+    if (ssl_error == SSL_ERROR_ZERO_RETURN ||
+        (code && ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING))
+        snprintf(out, size, "the other side closed the connection");
+    else if (reason)
+        snprintf(out, size, "TLS: %s", reason);
+    else if (ssl_error == SSL_ERROR_SYSCALL && saved_errno)
+        snprintf(out, size, "%s", strerror(saved_errno));
+    else
+        snprintf(out, size, "the connection broke");
+    return out;
+}

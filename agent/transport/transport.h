@@ -108,7 +108,8 @@ int transport_dial(struct transport *transport, uint32_t index);
 int transport_hangup(struct transport *transport, uint32_t index);
 
 /* A snapshot; the fields are each exact, but not of one instant. Returns 0 or -ENOENT. */
-int transport_counters(const struct transport *transport, uint32_t index, struct transport_counters *out);
+int transport_read_counters(const struct transport *transport, uint32_t index,
+                            struct transport_counters *out);
 
 /* "<contract, 40 digits>-<port>s.<domain>", the host name of a member's ingress at the gateway. Returns 0, or
  * -EINVAL when it does not fit. */

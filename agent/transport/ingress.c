@@ -1,0 +1,204 @@
+#include "agent/transport/ingress.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/transport/clock.h"
+
+#define BACKLOG 1024
+#define PAUSE_S 1 /* after accept has failed, for want of descriptors for example */
+
+struct pending {
+    struct stream *stream; /* NULL: the place is free */
+    struct in6_addr source;
+    uint64_t since; /* rises by one with each connection */
+};
+
+struct ingress {
+    struct stream_host *host;
+    struct ingress_events events;
+    void *user;
+    struct evconnlistener *listener;
+    struct event *resume;
+    uint64_t accepted;
+    struct pending pending[INGRESS_PENDING_MAX];
+};
+
+static struct in6_addr source_address(const struct sockaddr *from)
+{
+    struct in6_addr address = IN6ADDR_ANY_INIT;
+    if (from->sa_family == AF_INET6) {
+        address = ((const struct sockaddr_in6 *)(const void *)from)->sin6_addr;
+    } else if (from->sa_family == AF_INET) {
+        const struct sockaddr_in *ipv4 = (const void *)from;
+        memcpy(&address.s6_addr[12], &ipv4->sin_addr, sizeof(ipv4->sin_addr));
+    }
+    return address;
+}
+
+static struct pending *pending_find(struct ingress *ingress, const struct stream *stream)
+{
+    for (size_t i = 0; i < INGRESS_PENDING_MAX; i++) {
+        if (ingress->pending[i].stream == stream)
+            return &ingress->pending[i];
+    }
+    return NULL;
+}
+
+static struct pending *older(struct pending *a, struct pending *b)
+{
+    return a && a->since < b->since ? a : b;
+}
+
+/* Makes sure that a connection from `source` fits the bounds. */
+static void ingress_make_room(struct ingress *ingress, const struct in6_addr *source)
+{
+    struct pending *oldest = NULL;
+    struct pending *oldest_of_source = NULL;
+    size_t total = 0;
+    size_t of_source = 0;
+    for (size_t i = 0; i < INGRESS_PENDING_MAX; i++) {
+        struct pending *at = &ingress->pending[i];
+        if (!at->stream)
+            continue;
+        total++;
+        oldest = older(oldest, at);
+        if (memcmp(&at->source, source, sizeof(*source)) == 0) {
+            of_source++;
+            oldest_of_source = older(oldest_of_source, at);
+        }
+    }
+    if (of_source >= INGRESS_PENDING_PER_SOURCE)
+        stream_close(oldest_of_source->stream, "too many connections of one address wait for authentication");
+    else if (total >= INGRESS_PENDING_MAX)
+        stream_close(oldest->stream, "too many connections wait for authentication");
+}
+
+static const struct transport_peer *on_identify(void *owner, const struct bytes32 *member_id)
+{
+    struct ingress *ingress = owner;
+    return ingress->events.identify(ingress->user, member_id);
+}
+
+static int on_open(void *owner, struct stream *stream, struct am_err *err)
+{
+    (void)err;
+    struct ingress *ingress = owner;
+    pending_find(ingress, stream)->stream = NULL;
+    ingress->events.admit(ingress->user, stream);
+    return 0;
+}
+
+static void on_closed(void *owner, struct stream *stream, const char *reason)
+{
+    struct ingress *ingress = owner;
+    pending_find(ingress, stream)->stream = NULL;
+    ingress->events.refuse(ingress->user, reason);
+}
+
+static const struct stream_events pending_stream_events = {
+    .identify = on_identify, .open = on_open, .closed = on_closed};
+
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from,
+                      int from_len, void *user)
+{
+    (void)listener;
+    (void)from_len;
+    struct ingress *ingress = user;
+    const struct in6_addr source = source_address(from);
+    ingress_make_room(ingress, &source);
+    struct stream *stream = stream_new_accepted(ingress->host, fd, &pending_stream_events, ingress);
+    if (!stream) {
+        ingress->events.refuse(ingress->user, "out of memory");
+        return;
+    }
+    *pending_find(ingress, NULL) =
+        (struct pending){.stream = stream, .source = source, .since = ++ingress->accepted};
+}
+
+static void on_accept_error(struct evconnlistener *listener, void *user)
+{
+    struct ingress *ingress = user;
+    const struct timeval pause = {.tv_sec = PAUSE_S};
+    evconnlistener_disable(listener);
+    evtimer_add(ingress->resume, &pause);
+    ingress->events.refuse(ingress->user, strerror(errno));
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *user)
+{
+    (void)fd;
+    (void)what;
+    struct ingress *ingress = user;
+    evconnlistener_enable(ingress->listener);
+}
+
+static int ingress_listen(struct ingress *ingress, const char *address, uint16_t port, struct am_err *err)
+{
+    struct sockaddr_storage bind_to = {0};
+    struct sockaddr_in *ipv4 = (void *)&bind_to;
+    struct sockaddr_in6 *ipv6 = (void *)&bind_to;
+    socklen_t size = sizeof(*ipv4);
+    if (!address)
+        address = "0.0.0.0";
+    if (inet_pton(AF_INET, address, &ipv4->sin_addr) == 1) {
+        ipv4->sin_family = AF_INET;
+        ipv4->sin_port = htons(port);
+    } else if (inet_pton(AF_INET6, address, &ipv6->sin6_addr) == 1) {
+        ipv6->sin6_family = AF_INET6;
+        ipv6->sin6_port = htons(port);
+        size = sizeof(*ipv6);
+    } else {
+        return am_fail(err, AM_ECONFIG, "ingress: \"%s\" is not an IP address", address);
+    }
+    ingress->listener =
+        evconnlistener_new_bind(ingress->host->base, on_accept, ingress,
+                                LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, BACKLOG,
+                                (const struct sockaddr *)&bind_to, (int)size);
+    if (!ingress->listener)
+        return am_fail(err, -errno, "ingress: TCP %s port %u: %s", address, port, strerror(errno));
+    evconnlistener_set_error_cb(ingress->listener, on_accept_error);
+    return 0;
+}
+
+struct ingress *ingress_new(struct stream_host *host, const char *address, uint16_t port,
+                            const struct ingress_events *events, void *user, struct am_err *err)
+{
+    struct ingress *ingress = calloc(1, sizeof(*ingress));
+    if (!ingress) {
+        am_fail(err, -ENOMEM, "ingress: out of memory");
+        return NULL;
+    }
+    ingress->host = host;
+    ingress->events = *events;
+    ingress->user = user;
+    ingress->resume = evtimer_new(host->base, on_resume, ingress);
+    if (!ingress->resume)
+        am_fail(err, -ENOMEM, "ingress: out of memory");
+    else if (!ingress_listen(ingress, address, port, err))
+        return ingress;
+    ingress_free(ingress);
+    return NULL;
+}
+
+void ingress_free(struct ingress *ingress)
+{
+    if (!ingress)
+        return;
+    if (ingress->listener)
+        evconnlistener_free(ingress->listener);
+    for (size_t i = 0; i < INGRESS_PENDING_MAX; i++) {
+        if (ingress->pending[i].stream)
+            stream_close(ingress->pending[i].stream, "the ingress closes");
+    }
+    if (ingress->resume)
+        event_free(ingress->resume);
+    free(ingress);
+}

@@ -1,0 +1,217 @@
+#include "agent/transport/peer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/transport/clock.h"
+#include "agent/transport/frame.h"
+
+static void counter_add(_Atomic uint64_t *counter, uint64_t amount)
+{
+    const uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, value + amount, memory_order_relaxed);
+}
+
+static uint64_t counter_read(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+struct peer *peer_new(const struct transport_peer *info)
+{
+    struct peer *peer = calloc(1, sizeof(*peer));
+    if (!peer)
+        return NULL;
+    peer->info = *info;
+    peer->mail.index = info->index;
+    return peer;
+}
+
+void peer_free(struct peer *peer)
+{
+    free(peer);
+}
+
+void peer_read_counters(const struct peer *peer, struct transport_counters *out)
+{
+    const struct peer_counters *counters = &peer->counters;
+    *out = (struct transport_counters){
+        .sent = counter_read(&counters->sent),
+        .sent_bytes = counter_read(&counters->sent_bytes),
+        .received = counter_read(&counters->received),
+        .received_bytes = counter_read(&counters->received_bytes),
+        .dropped_late = counter_read(&counters->dropped_late),
+        .dropped_full = counter_read(&counters->dropped_full),
+        .dropped_down = counter_read(&counters->dropped_down),
+        .dropped_malformed = counter_read(&counters->dropped_malformed),
+        .streams = counter_read(&counters->streams),
+    };
+}
+
+static void peer_report(struct peer *peer, enum mail_report report, const char *reason)
+{
+    mailbox_report(peer->host->mailbox, &peer->mail, report, reason);
+}
+
+void peer_send(struct peer *peer, const uint8_t *data, size_t len)
+{
+    struct peer_counters *counters = &peer->counters;
+    if (!frame_is_wireguard(data, len)) {
+        counter_add(&counters->dropped_malformed, 1);
+        return;
+    }
+    if (!peer->current) {
+        counter_add(&counters->dropped_down, 1);
+        return;
+    }
+    switch (stream_send(peer->current, data, len, clock_monotonic_ms())) {
+    case QUEUE_TAKEN:
+        counter_add(&counters->sent, 1);
+        counter_add(&counters->sent_bytes, len);
+        break;
+    case QUEUE_FULL:
+        counter_add(&counters->dropped_full, 1);
+        break;
+    case QUEUE_LATE:
+        counter_add(&counters->dropped_late, 1);
+        break;
+    }
+}
+
+static void on_datagram(void *owner, const uint8_t *data, size_t len)
+{
+    struct peer *peer = owner;
+    struct peer_counters *counters = &peer->counters;
+    if (!frame_is_wireguard(data, len)) {
+        counter_add(&counters->dropped_malformed, 1);
+    } else if (bridge_send(peer->host->bridge, peer->info.index, data, len)) {
+        counter_add(&counters->dropped_full, 1);
+    } else {
+        counter_add(&counters->received, 1);
+        counter_add(&counters->received_bytes, len);
+    }
+}
+
+static bool dialed_by_lower(const struct peer *peer, const struct stream *stream)
+{
+    const struct bytes32 *self = &peer->host->streams.member_id;
+    const bool self_is_lower = memcmp(self->b, peer->info.member_id.b, sizeof(self->b)) < 0;
+    return self_is_lower == (stream_direction(stream) == TRANSPORT_DIALED);
+}
+
+static bool peer_prefers(const struct peer *peer, const struct stream *stream)
+{
+    if (!peer->current || stream_direction(peer->current) == stream_direction(stream))
+        return true;
+    const uint64_t age_ms = clock_monotonic_ms() - peer->current_since_ms;
+    return age_ms > PEER_SIMULTANEOUS_MS || dialed_by_lower(peer, stream);
+}
+
+static void peer_drain_stream(struct peer *peer, struct stream *stream)
+{
+    if (peer->draining)
+        stream_close(peer->draining, "replaced by another stream");
+    peer->draining = stream;
+    stream_retire(stream);
+}
+
+static void peer_take_stream(struct peer *peer, struct stream *stream)
+{
+    const bool dialed = stream_direction(stream) == TRANSPORT_DIALED;
+    if (peer->dialing == stream)
+        peer->dialing = NULL;
+    if (!peer_prefers(peer, stream)) {
+        peer_drain_stream(peer, stream);
+        if (dialed)
+            peer_report(peer, MAIL_DIAL_FAILED, "the stream that the peer dialed at the same moment serves");
+        return;
+    }
+    if (peer->current)
+        peer_drain_stream(peer, peer->current);
+    peer->current = stream;
+    peer->current_since_ms = clock_monotonic_ms();
+    counter_add(&peer->counters.streams, 1);
+    peer_report(peer, dialed ? MAIL_UP_DIALED : MAIL_UP_ACCEPTED, NULL);
+}
+
+static int on_open(void *owner, struct stream *stream, struct am_err *err)
+{
+    (void)err;
+    peer_take_stream(owner, stream);
+    return 0;
+}
+
+static void on_closed(void *owner, struct stream *stream, const char *reason)
+{
+    struct peer *peer = owner;
+    if (stream == peer->current) {
+        peer->current = NULL;
+        peer_report(peer, MAIL_DOWN, reason);
+    } else if (stream == peer->draining) {
+        peer->draining = NULL;
+    } else if (stream == peer->dialing) {
+        peer->dialing = NULL;
+        peer_report(peer, MAIL_DIAL_FAILED, reason);
+    }
+}
+
+static const struct stream_events peer_stream_events = {
+    .open = on_open, .datagram = on_datagram, .closed = on_closed};
+
+void peer_adopt_stream(struct peer *peer, struct stream *stream)
+{
+    stream_set_owner(stream, &peer_stream_events, peer);
+    peer_take_stream(peer, stream);
+}
+
+static int peer_host_name(const struct peer *peer, char out[TRANSPORT_HOST_SIZE])
+{
+    const struct peer_host *host = peer->host;
+    return transport_host_name(&peer->info.member_contract, host->ingress_port, host->gateway_domain, out);
+}
+
+static void on_dialed(void *user, int fd, const char *reason)
+{
+    struct peer *peer = user;
+    char name[TRANSPORT_HOST_SIZE];
+    peer->dial = NULL;
+    if (fd < 0) {
+        peer_report(peer, MAIL_DIAL_FAILED, reason);
+        return;
+    }
+    (void)peer_host_name(peer, name); /* fitted when the dial began */
+    peer->dialing = stream_new_dialed(&peer->host->streams, fd, name, &peer->info, &peer_stream_events, peer);
+    if (!peer->dialing)
+        peer_report(peer, MAIL_DIAL_FAILED, "out of memory");
+}
+
+void peer_dial(struct peer *peer)
+{
+    struct peer_host *host = peer->host;
+    char name[TRANSPORT_HOST_SIZE];
+    if (peer->dial || peer->dialing)
+        return;
+    if (!host->gateway_domain[0] || peer_host_name(peer, name)) {
+        peer_report(peer, MAIL_DIAL_FAILED, "no gateway domain is configured");
+        return;
+    }
+    peer->dial =
+        dial_start(host->streams.base, host->dns, name, host->gateway_port, peer->dials++, on_dialed, peer);
+    if (!peer->dial)
+        peer_report(peer, MAIL_DIAL_FAILED, "out of memory");
+}
+
+void peer_hangup(struct peer *peer, const char *reason)
+{
+    if (peer->dial) {
+        dial_cancel(peer->dial);
+        peer->dial = NULL;
+        peer_report(peer, MAIL_DIAL_FAILED, reason);
+    }
+    if (peer->dialing)
+        stream_close(peer->dialing, reason);
+    if (peer->draining)
+        stream_close(peer->draining, reason);
+    if (peer->current)
+        stream_close(peer->current, reason);
+}

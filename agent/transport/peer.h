@@ -1,0 +1,78 @@
+/* A member as the worker sees it: its streams, its dial, its counters.
+ *
+ * At most one stream sends (`current`). A newer one takes its place and the old one drains, so that renewal
+ * loses nothing (make-before-break). When both sides dial at the same moment each could prefer the other's
+ * stream and both would be dropped; of two streams opened within PEER_SIMULTANEOUS_MS in opposite directions
+ * both sides therefore keep the one that the lower member id dialed.
+ */
+#ifndef AGENT_TRANSPORT_PEER_H
+#define AGENT_TRANSPORT_PEER_H
+
+#include <stdatomic.h>
+
+#include "agent/transport/bridge.h"
+#include "agent/transport/dial.h"
+#include "agent/transport/mailbox.h"
+#include "agent/transport/stream.h"
+
+#define PEER_SIMULTANEOUS_MS 5000
+
+/* What all peers of one worker share. */
+struct peer_host {
+    struct stream_host streams;
+    struct bridge *bridge;
+    struct evdns_base *dns;
+    struct mailbox *mailbox;
+    char gateway_domain[TRANSPORT_HOST_SIZE]; /* empty: there is no gateway */
+    uint16_t gateway_port;
+    uint16_t ingress_port;
+};
+
+/* Written by the worker only, read by the control thread: relaxed order is enough. */
+struct peer_counters {
+    _Atomic uint64_t sent;
+    _Atomic uint64_t sent_bytes;
+    _Atomic uint64_t received;
+    _Atomic uint64_t received_bytes;
+    _Atomic uint64_t dropped_late;
+    _Atomic uint64_t dropped_full;
+    _Atomic uint64_t dropped_down;
+    _Atomic uint64_t dropped_malformed;
+    _Atomic uint64_t streams;
+};
+
+struct peer {
+    struct transport_peer info; /* constant */
+    struct mail mail;
+    struct peer_counters counters;
+
+    /* The rest is the worker's. */
+    struct peer_host *host;
+    struct stream *current;
+    struct stream *draining;
+    struct stream *dialing; /* handshake or preface of our dial; exclusive with `dial` */
+    struct dial *dial;
+    unsigned dials;
+    uint64_t current_since_ms;
+};
+
+/* On the control thread; NULL without memory. peer_free wants a peer without streams. */
+struct peer *peer_new(const struct transport_peer *info);
+void peer_free(struct peer *peer);
+
+/* Starts a dial unless one is under way. */
+void peer_dial(struct peer *peer);
+
+/* Closes the streams and the dial, reporting them. */
+void peer_hangup(struct peer *peer, const char *reason);
+
+/* A datagram from WireGuard for this peer. */
+void peer_send(struct peer *peer, const uint8_t *data, size_t len);
+
+/* Takes over a stream that the ingress has accepted, from within its open event. */
+void peer_adopt_stream(struct peer *peer, struct stream *stream);
+
+/* On either thread. */
+void peer_read_counters(const struct peer *peer, struct transport_counters *out);
+
+#endif

@@ -23,6 +23,13 @@ interface Vm {
         RecurrentPrank
     }
 
+    struct Wallet {
+        address addr;
+        uint256 publicKeyX;
+        uint256 publicKeyY;
+        uint256 privateKey;
+    }
+
     struct Log {
         bytes32[] topics;
         bytes data;
@@ -93,6 +100,13 @@ interface Vm {
     // tests
     function addr(uint256 privateKey) external pure returns (address);
     function sign(uint256 privateKey, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+    function createWallet(uint256 privateKey) external returns (Wallet memory wallet);
+    function cloneAccount(address source, address target) external;
+    function startMappingRecording() external;
+    function getMappingKeyAndParentOf(address target, bytes32 slot)
+        external
+        view
+        returns (bool found, bytes32 key, bytes32 parent);
     function assume(bool condition) external pure;
     function prank(address sender) external;
     function prank(address sender, address origin) external;
@@ -103,6 +117,7 @@ interface Vm {
     function load(address account, bytes32 slot) external view returns (bytes32);
     function store(address account, bytes32 slot, bytes32 value) external;
     function warp(uint256 timestamp) external;
+    function chainId(uint256 id) external;
     function label(address account, string calldata name) external;
     function expectRevert() external;
     function expectRevert(bytes4 selector) external;

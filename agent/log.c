@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/utf8.h"
 #include "crypto/bytes.h"
 
 #define BYTES_TAKEN_MAX 64
@@ -47,24 +48,6 @@ static void line_print(struct line *line, const char *format, ...)
     const int len = vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     line_add(line, text, (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1);
-}
-
-/* The length of the UTF-8 sequence at `text`, 0 when it is not a valid one (RFC 3629). */
-static size_t utf8_sequence_len(const char *text)
-{
-    const uint8_t *in = (const uint8_t *)text;
-    const size_t len = in[0] < 0x80                     ? 1
-                       : in[0] >= 0xc2 && in[0] <= 0xdf ? 2
-                       : in[0] >= 0xe0 && in[0] <= 0xef ? 3
-                       : in[0] >= 0xf0 && in[0] <= 0xf4 ? 4
-                                                        : 0;
-    for (size_t i = 1; i < len; i++) {
-        if ((in[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    const bool overlong = (in[0] == 0xe0 && in[1] < 0xa0) || (in[0] == 0xf0 && in[1] < 0x90);
-    const bool beyond = (in[0] == 0xed && in[1] > 0x9f) || (in[0] == 0xf4 && in[1] > 0x8f);
-    return overlong || beyond ? 0 : len;
 }
 
 /* A JSON string; also used by the text format for values that are not one plain word. */

@@ -1,0 +1,169 @@
+#include "agent/http.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <inttypes.h>
+#include <json-c/json_object.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "agent/utf8.h"
+
+#define HEADERS_MAX 8192
+#define BODY_MAX 4096
+#define TIMEOUT_S 10
+#define REASON_SIZE 512
+
+struct http_metrics {
+    struct evbuffer *text;
+};
+
+struct http_server {
+    struct evhttp *http;
+    uint16_t port;
+    struct http_source source;
+};
+
+void http_metrics_begin(struct http_metrics *metrics, enum http_metric_type type, const char *name,
+                        const char *help)
+{
+    evbuffer_add_printf(metrics->text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name,
+                        type == HTTP_METRIC_COUNTER ? "counter" : "gauge");
+}
+
+void http_metrics_sample(struct http_metrics *metrics, const char *name, const char *label,
+                         const char *label_value, uint64_t value)
+{
+    evbuffer_add_printf(metrics->text, "%s{%s=\"", name, label);
+    for (; *label_value; label_value++) {
+        if (*label_value == '\n')
+            evbuffer_add(metrics->text, "\\n", 2);
+        else
+            evbuffer_add_printf(metrics->text, strchr("\"\\", *label_value) ? "\\%c" : "%c", *label_value);
+    }
+    evbuffer_add_printf(metrics->text, "\"} %" PRIu64 "\n", value);
+}
+
+void http_metrics_add(struct http_metrics *metrics, enum http_metric_type type, const char *name,
+                      const char *help, uint64_t value)
+{
+    http_metrics_begin(metrics, type, name, help);
+    evbuffer_add_printf(metrics->text, "%s %" PRIu64 "\n", name, value);
+}
+
+static void reply(struct evhttp_request *request, int status, const char *reason, const char *type,
+                  struct evbuffer *body)
+{
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", type);
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Cache-Control", "no-store");
+    evhttp_send_reply(request, status, reason, body);
+}
+
+static json_object *new_text(const char *text)
+{
+    char valid[REASON_SIZE];
+    snprintf(valid, sizeof(valid), "%s", text);
+    utf8_make_valid(valid);
+    return json_object_new_string(valid);
+}
+
+static void answer_health(struct evhttp_request *request, void *user)
+{
+    struct http_server *server = user;
+    struct http_health health = {0};
+    struct evbuffer *body = evbuffer_new();
+    json_object *object = json_object_new_object();
+    if (!body || !object) {
+        evhttp_send_error(request, HTTP_INTERNAL, NULL);
+    } else {
+        server->source.get_health(server->source.user, &health);
+        json_object_object_add(object, "phase", new_text(health.phase));
+        json_object_object_add(object, "first_converged", json_object_new_boolean(health.first_converged));
+        json_object_object_add(object, "csk_acquired", json_object_new_boolean(health.csk_acquired));
+        json_object_object_add(object, "live_peers", json_object_new_int64(health.live_peers));
+        json_object_object_add(object, "reason", new_text(health.reason));
+        evbuffer_add_printf(body, "%s\n", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
+        reply(request, health.healthy ? HTTP_OK : HTTP_SERVUNAVAIL,
+              health.healthy ? "OK" : "Service Unavailable", "application/json", body);
+    }
+    json_object_put(object);
+    if (body)
+        evbuffer_free(body);
+}
+
+static void answer_metrics(struct evhttp_request *request, void *user)
+{
+    struct http_server *server = user;
+    struct http_metrics metrics = {.text = evbuffer_new()};
+    if (!metrics.text) {
+        evhttp_send_error(request, HTTP_INTERNAL, NULL);
+        return;
+    }
+    server->source.add_metrics(server->source.user, &metrics);
+    reply(request, HTTP_OK, "OK", "text/plain; version=0.0.4; charset=utf-8", metrics.text);
+    evbuffer_free(metrics.text);
+}
+
+static void answer_unknown(struct evhttp_request *request, void *user)
+{
+    (void)user;
+    evhttp_send_error(request, HTTP_NOTFOUND, NULL);
+}
+
+static uint16_t port_of(struct evhttp_bound_socket *bound)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+    if (getsockname(evhttp_bound_socket_get_fd(bound), (struct sockaddr *)&address, &len))
+        return 0;
+    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                               : ((struct sockaddr_in *)&address)->sin_port);
+}
+
+int http_server_new(struct event_base *base, const char *host, uint16_t port,
+                    const struct http_source *source, struct http_server **out, struct am_err *err)
+{
+    struct http_server *server = calloc(1, sizeof(*server));
+    if (!server || !(server->http = evhttp_new(base))) {
+        http_server_free(server);
+        return am_fail(err, -ENOMEM, "health server: out of memory");
+    }
+    server->source = *source;
+    evhttp_set_allowed_methods(server->http, EVHTTP_REQ_GET);
+    evhttp_set_max_headers_size(server->http, HEADERS_MAX);
+    evhttp_set_max_body_size(server->http, BODY_MAX);
+    evhttp_set_timeout(server->http, TIMEOUT_S);
+    evhttp_set_cb(server->http, "/healthz", answer_health, server);
+    evhttp_set_cb(server->http, "/metrics", answer_metrics, server);
+    evhttp_set_gencb(server->http, answer_unknown, server);
+    errno = 0;
+    struct evhttp_bound_socket *bound = evhttp_bind_socket_with_handle(server->http, host, port);
+    if (!bound) {
+        const int code = errno ? -errno : -EADDRNOTAVAIL;
+        http_server_free(server);
+        return am_fail(err, code, "HEALTH_ADDR: can not listen on %s port %u: %s", host, port,
+                       strerror(-code));
+    }
+    server->port = port_of(bound);
+    *out = server;
+    return 0;
+}
+
+uint16_t http_server_port(const struct http_server *server)
+{
+    return server->port;
+}
+
+void http_server_free(struct http_server *server)
+{
+    if (!server)
+        return;
+    if (server->http)
+        evhttp_free(server->http);
+    free(server);
+}

@@ -31,6 +31,7 @@ void device_applied(struct core *core, const struct core_apply_result *result)
     if (!device->applying)
         return;
     device->applying = false;
+    device->exists = true;
     device->failed_edits = result->failed_edits;
     device->observe_ms = core->now_ms;
     device->refresh_ms =
@@ -40,7 +41,6 @@ void device_applied(struct core *core, const struct core_apply_result *result)
         device_retry(core);
         return;
     }
-    device->in_place = true;
     device->failures = 0;
     device->apply_ms = 0;
     device->error[0] = '\0';
@@ -83,6 +83,7 @@ void device_failed(struct core *core, const struct core_failure *failure)
         return;
     }
     device->applying = device->observing = false;
+    device->exists = false;
     CORE_COPY_TEXT(device->error, failure->text);
     device_retry(core);
     device_judge_all(core);
@@ -107,6 +108,7 @@ void device_observed(struct core *core, const struct core_observation *observati
     if (!device->observing)
         return;
     device->observing = false;
+    device->in_place = device->failed_edits == 0;
     for (size_t i = 0; i < observation->peers_len; i++) {
         struct row *row = members_find_peer(&core->members, &observation->peers[i].wg_pubkey);
         if (!row)
@@ -147,7 +149,7 @@ void device_pump(struct core *core)
         device->applying = true;
         device->dirty = false;
         core->pending |= ASK_APPLY_DEVICE;
-    } else if (device->observe_ms <= core->now_ms && device->in_place) {
+    } else if (device->observe_ms <= core->now_ms && device->exists) {
         device->observing = true;
         core->pending |= ASK_OBSERVE_DEVICE;
     }
@@ -160,5 +162,5 @@ uint64_t device_deadline(const struct core *core)
     if (device->applying || device->observing || !device_known(core))
         return CORE_NEVER;
     uint64_t apply = device_apply_due(core);
-    return device->in_place && device->observe_ms < apply ? device->observe_ms : apply;
+    return device->exists && device->observe_ms < apply ? device->observe_ms : apply;
 }

@@ -60,21 +60,21 @@ static bool registry_same(const struct core_chain_state *a, const struct core_ch
 }
 
 /* Every change raises the version by one. When the new versions are as many as the new members, all of them
- * may be registrations; the head proves it once the new rows are here. */
+ * may be registrations, and one page of new rows can prove it by the head. */
 static bool registry_extends(const struct core_chain_state *known, const struct core_chain_state *target)
 {
-    return target->members > known->members && target->removed == known->removed &&
+    return target->members > known->members && target->members - known->members <= CORE_PAGE_MAX &&
+           target->members <= CORE_MEMBERS_MAX && target->removed == known->removed &&
            target->version - known->version == target->members - known->members;
 }
 
-static bool registry_extension_proved(const struct core *core)
+static bool registry_extension_proved(const struct registry *registry, const struct core_page *page)
 {
-    const struct registry *registry = &core->registry;
     struct bytes32 head = registry->known.head;
     uint64_t version = registry->known.version;
 
-    for (uint32_t i = registry_rows(&registry->known); i < registry_rows(&registry->target); i++)
-        head = head_after_registration(&head, ++version, &core->members.rows[i].record);
+    for (size_t i = 0; i < page->records_len; i++)
+        head = head_after_registration(&head, ++version, &page->records[i]);
     return bytes32_equal(&head, &registry->target.head);
 }
 
@@ -84,7 +84,7 @@ static void registry_finish(struct core *core)
 
     members_truncate(core, registry_rows(&registry->target));
     registry->known = registry->target;
-    registry->synced = true;
+    registry->synced = registry->clean = true;
     registry_rest(core);
     node_check_self(core);
 }
@@ -92,13 +92,8 @@ static void registry_finish(struct core *core)
 static void registry_continue(struct core *core)
 {
     struct registry *registry = &core->registry;
-    uint32_t rows = registry_rows(&registry->target);
 
-    if (registry->next >= rows && registry->target_extends && !registry_extension_proved(core)) {
-        registry->target_extends = false;
-        registry->next = 0;
-    }
-    if (registry->next < rows) {
+    if (registry->next < registry_rows(&registry->target)) {
         registry->intake = INTAKE_PAGES;
         core->pending |= ASK_READ_PAGE;
     } else {
@@ -144,7 +139,7 @@ void registry_chain_state(struct core *core, const struct core_chain_state *stat
         registry_read_failed(core, text);
         return;
     }
-    if (registry->synced && registry_same(&registry->known, state)) {
+    if (registry->clean && registry_same(&registry->known, state)) {
         registry->known.block = state->block;
         registry_rest(core);
         return;
@@ -154,7 +149,7 @@ void registry_chain_state(struct core *core, const struct core_chain_state *stat
         core_exit(core, -ENOMEM, "no memory for %" PRIu64 " members", state->members);
         return;
     }
-    registry->target_extends = registry->synced && registry_extends(&registry->known, state);
+    registry->target_extends = registry->clean && registry_extends(&registry->known, state);
     registry->next = registry->target_extends ? registry_rows(&registry->known) : 0;
     registry_continue(core);
 }
@@ -170,6 +165,13 @@ void registry_page(struct core *core, const struct core_page *page)
         registry_read_failed(core, "membersPage: the page does not belong to the nodeState of its block");
         return;
     }
+    if (registry->target_extends && !registry_extension_proved(registry, page)) {
+        registry->target_extends = false; /* something else happened: read all */
+        registry->next = 0;
+        registry_continue(core);
+        return;
+    }
+    registry->clean = false;
     for (size_t i = 0; i < page->records_len; i++) {
         if (!members_put(core, registry->next, &page->records[i]))
             break;

@@ -96,7 +96,8 @@ struct device {
     bool applying;
     bool observing;
     bool dirty;    /* the desired device changed, or the last pass did not finish */
-    bool in_place; /* the last pass left nothing to do */
+    bool exists;   /* the last pass could work on it, though some edits may have failed */
+    bool in_place; /* the last pass did all, and the device was looked at since */
     uint32_t failures;
     uint32_t failed_edits;
     uint64_t apply_ms; /* not before */
@@ -136,8 +137,9 @@ enum intake { INTAKE_IDLE, INTAKE_STATE, INTAKE_PAGES };
 /* How the registry gets into the member table. */
 struct registry {
     enum intake intake;
-    bool synced;                    /* `known` was taken in whole */
-    struct core_chain_state known;  /* valid when synced */
+    bool synced;                   /* `known` was taken in whole */
+    bool clean;                    /* the member table is `known`, not a mixture with a read that broke off */
+    struct core_chain_state known; /* valid when synced */
     struct core_chain_state target; /* being read */
     bool target_extends;            /* the target adds registrations to `known` and nothing else */
     uint32_t next;                  /* row to read next */

@@ -1,0 +1,128 @@
+#include "test/sim/chain.h"
+
+#include <stdlib.h>
+
+#include "agent/core/head.h"
+#include "crypto/keccak.h"
+
+#define CHAIN_NETWORK 0x0a0d0000u
+#define CHAIN_PREFIX 16
+
+void chain_free(struct chain *chain)
+{
+    free(chain->changes);
+    free(chain->ever);
+    *chain = (struct chain){0};
+}
+
+/* Makes room for one more element of an array. */
+static void *chain_grow(void *array, size_t len, size_t *capacity, size_t size)
+{
+    if (len < *capacity)
+        return array;
+    *capacity = *capacity == 0 ? 16 : 2 * *capacity;
+    array = reallocarray(array, *capacity, size);
+    if (!array)
+        abort();
+    return array;
+}
+
+static void chain_append(struct chain *chain, const struct chain_change *change)
+{
+    chain->changes = chain_grow(chain->changes, chain->len, &chain->capacity, sizeof(*chain->changes));
+    chain->changes[chain->len++] = *change;
+}
+
+static void chain_remember(struct chain *chain, const struct core_record *record)
+{
+    chain->ever = chain_grow(chain->ever, chain->ever_len, &chain->ever_capacity, sizeof(*chain->ever));
+    chain->ever[chain->ever_len++] = *record;
+}
+
+bool chain_register(struct chain *chain, uint64_t block, const struct core_record *record)
+{
+    struct core_record present;
+
+    if (chain_find(chain, UINT64_MAX, &record->member_contract, &present))
+        return false;
+    chain_append(chain, &(struct chain_change){.block = block, .record = *record});
+    chain_remember(chain, record);
+    chain->writes++;
+    return true;
+}
+
+void chain_remove(struct chain *chain, uint64_t block, const struct bytes32 *member_id)
+{
+    for (size_t i = 0; i < chain->len; i++) {
+        const struct core_record record = chain->changes[i].record;
+        if (bytes32_equal(&record.member_id, member_id)) {
+            chain_append(chain, &(struct chain_change){.block = block, .removal = true, .record = record});
+            return;
+        }
+    }
+}
+
+void chain_reorganise(struct chain *chain, uint64_t block, uint64_t again)
+{
+    size_t first = 0;
+
+    while (first < chain->len && chain->changes[first].block <= block)
+        first++;
+    for (size_t i = first; i < chain->len; i++)
+        if (chain->changes[i].removal) /* a removal can not come before its registration */
+            return;
+    for (size_t low = first, high = chain->len; low + 1 < high; low++, high--) {
+        const struct chain_change change = chain->changes[low];
+        chain->changes[low] = chain->changes[high - 1];
+        chain->changes[high - 1] = change;
+    }
+    for (size_t i = first; i < chain->len; i++)
+        chain->changes[i].block = again;
+}
+
+void chain_state_at(const struct chain *chain, uint64_t block, struct core_chain_state *out)
+{
+    *out = (struct core_chain_state){.block = block, .cidr_ip = CHAIN_NETWORK, .cidr_prefix = CHAIN_PREFIX};
+    for (size_t i = 0; i < chain->len && chain->changes[i].block <= block; i++) {
+        const struct chain_change *change = &chain->changes[i];
+        if (!change->removal) {
+            out->head = head_after_registration(&out->head, ++out->version, &change->record);
+            out->members++;
+            continue;
+        }
+        /* MemberRemoved and CskRotationStarted; nobody recomputes their heads. */
+        out->version += 2;
+        out->removed++;
+        out->head = keccak256(&out->head, sizeof(out->head));
+    }
+}
+
+size_t chain_rows_at(const struct chain *chain, uint64_t block, struct core_record *rows, size_t capacity)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < chain->len && chain->changes[i].block <= block; i++) {
+        const struct chain_change *change = &chain->changes[i];
+        if (!change->removal && len < capacity)
+            rows[len++] = change->record;
+        for (size_t row = 0; change->removal && row < len; row++)
+            rows[row].removed |= bytes32_equal(&rows[row].member_id, &change->record.member_id);
+    }
+    return len;
+}
+
+bool chain_find(const struct chain *chain, uint64_t block, const struct address *contract,
+                struct core_record *out)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < chain->len && chain->changes[i].block <= block; i++) {
+        const struct chain_change *change = &chain->changes[i];
+        if (!address_equal(&change->record.member_contract, contract))
+            continue;
+        *out = change->record;
+        out->removed = change->removal;
+        found = true;
+    }
+    return found;
+}

@@ -1,0 +1,43 @@
+/* A made-up chain: one block a second, a registry as a list of changes, state at any block by replaying it.
+ */
+#ifndef TEST_SIM_CHAIN_H
+#define TEST_SIM_CHAIN_H
+
+#include "agent/core/core.h"
+
+struct chain_change {
+    uint64_t block;
+    bool removal;
+    struct core_record record; /* of the member that comes or goes */
+};
+
+struct chain {
+    struct chain_change *changes;
+    size_t len;
+    size_t capacity;
+    struct core_record *ever; /* every member that was registered on any fork */
+    size_t ever_len;
+    size_t ever_capacity;
+    uint64_t writes;
+};
+
+void chain_free(struct chain *chain);
+
+/* False when the contract is registered already: the call reverts. */
+bool chain_register(struct chain *chain, uint64_t block, const struct core_record *record);
+void chain_remove(struct chain *chain, uint64_t block, const struct bytes32 *member_id);
+
+/* Undoes the changes after `block`, and makes them again in the opposite order at `again`. */
+void chain_reorganise(struct chain *chain, uint64_t block, uint64_t again);
+
+/* nodeState at a block. */
+void chain_state_at(const struct chain *chain, uint64_t block, struct core_chain_state *out);
+
+/* Rows at a block, at most `capacity`; returns their number. */
+size_t chain_rows_at(const struct chain *chain, uint64_t block, struct core_record *rows, size_t capacity);
+
+/* The record of a contract at a block; false when there is none. */
+bool chain_find(const struct chain *chain, uint64_t block, const struct address *contract,
+                struct core_record *out);
+
+#endif

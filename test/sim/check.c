@@ -1,0 +1,137 @@
+/* What must hold after every event of every node. */
+#include "test/sim/world.h"
+
+#define CHECK_PATIENCE_MS 15000
+#define CHECK_OBSERVE_MS 6000 /* a node may be this far behind its own device */
+
+static void check_dial(struct world *world, uint32_t n, uint32_t index)
+{
+    const struct sim_node *node = &world->nodes[n];
+    const struct sim_peer *peer = &node->peers[index];
+    uint32_t dialing = 0;
+    struct core_member member;
+
+    for (uint32_t i = 0; i < world->rows_max; i++)
+        dialing += node->peers[i].dialing;
+    core_member_at(node->core, index, &member);
+    bool ours = memcmp(node->identity.member_id.b, member.record.member_id.b, 32) < 0;
+    if (!peer->set)
+        world_fail(world, n, "dials member %u, whom its transport does not know", index);
+    if (peer->dialing || dialing >= CORE_DIALS_MAX)
+        world_fail(world, n, "dials member %u beside %u dials, one to the same: %d", index, dialing,
+                   peer->dialing);
+    if (peer->stream != 0 && !peer->dialed)
+        world_fail(world, n, "dials member %u, who has dialed it", index);
+    if (peer->stream == 0 && !ours && world->now_ms - peer->idle_ms < CHECK_PATIENCE_MS)
+        world_fail(world, n, "dials member %u out of turn", index);
+}
+
+void check_action(struct world *world, uint32_t n, const struct core_action *action)
+{
+    struct sim_node *node = &world->nodes[n];
+
+    switch (action->type) {
+    case CORE_DO_REGISTER:
+        if (node->registering)
+            world_fail(world, n, "has two registrations in flight");
+        return;
+    case CORE_DO_READ_STATE:
+    case CORE_DO_READ_PAGE:
+        if (node->reading)
+            world_fail(world, n, "has two reads of the registry in flight");
+        node->reading = true;
+        return;
+    case CORE_DO_APPLY_DEVICE:
+    case CORE_DO_OBSERVE_DEVICE:
+        if (node->on_device)
+            world_fail(world, n, "works twice on its device");
+        return;
+    case CORE_DO_DIAL:
+        check_dial(world, n, action->index);
+        return;
+    case CORE_DO_READ_IDENTITY:
+    case CORE_DO_READ_SELF:
+    case CORE_DO_SET_STREAM_PEER:
+    case CORE_DO_REMOVE_STREAM_PEER:
+    case CORE_TELL_PEER:
+    case CORE_TELL_REFUSED:
+    case CORE_TELL_PHASE:
+    case CORE_TELL_EXIT:
+        return;
+    }
+}
+
+static bool check_was_registered(const struct world *world, const struct core_desired_peer *peer)
+{
+    const struct chain *chain = &world->chain;
+
+    for (size_t i = 0; i < chain->ever_len; i++)
+        if (chain->ever[i].mesh_ip == peer->mesh_ip &&
+            bytes32_equal(&chain->ever[i].wg_pubkey, &peer->wg_pubkey))
+            return true;
+    return false;
+}
+
+/* A healthy node has a handshake and a path with every peer, as far as it can have noticed. */
+static void check_healthy(struct world *world, uint32_t n, const struct core_desired_peer *peer)
+{
+    const struct sim_node *node = &world->nodes[n];
+    const struct sim_peer *end = &node->peers[peer->index];
+    const struct sim_device_peer *device = NULL;
+
+    if (node->tampered_ms != 0 && world->now_ms - node->tampered_ms <= CHECK_OBSERVE_MS)
+        return;
+    for (uint32_t i = 0; i < node->device_len; i++)
+        if (bytes32_equal(&node->device[i].wg_pubkey, &peer->wg_pubkey))
+            device = &node->device[i];
+    if (!device || !device->handshaked ||
+        world->now_ms - device->handshake_ms > CORE_HANDSHAKE_FRESH_S * UINT64_C(1000) + CHECK_OBSERVE_MS)
+        world_fail(world, n, "is healthy without a fresh handshake with member %u", peer->index);
+    if (end->stream == 0 && world->now_ms - end->idle_ms > CHECK_PATIENCE_MS + CHECK_OBSERVE_MS)
+        world_fail(world, n, "is healthy without a stream to member %u", peer->index);
+}
+
+static void check_peer(struct world *world, uint32_t n, const struct core_desired_peer *peer, bool healthy)
+{
+    const struct sim_node *node = &world->nodes[n];
+
+    if (!check_was_registered(world, peer))
+        world_fail(world, n, "wants a peer that the chain never had");
+    if (bytes32_equal(&peer->wg_pubkey, &node->identity.wg_pubkey) || peer->mesh_ip == node->mesh_ip)
+        world_fail(world, n, "wants itself as a peer");
+    if (!node->peers[peer->index].set)
+        world_fail(world, n, "wants member %u on the device but not on the transport", peer->index);
+    if (healthy)
+        check_healthy(world, n, peer);
+}
+
+static void check_calm(struct world *world, uint32_t n, const struct core_status *status)
+{
+    struct core_chain_state state;
+
+    chain_state_at(&world->chain, UINT64_MAX, &state);
+    if (status->live_members != state.members - state.removed || status->version != state.version ||
+        status->refused_members != 0 || status->up_peers != world->nodes_len - 1)
+        world_fail(world, n, "knows %u live members, the chain has %llu", status->live_members,
+                   (unsigned long long)(state.members - state.removed));
+    if (world->nodes[n].device_len != status->peers)
+        world_fail(world, n, "has %u device peers for %u members", world->nodes[n].device_len, status->peers);
+}
+
+void check_node(struct world *world, uint32_t n)
+{
+    struct core_status status;
+    struct core_desired_peer peer;
+    uint32_t peers = 0;
+
+    core_status(world->nodes[n].core, &status);
+    for (uint32_t cursor = 0; core_next_desired_peer(world->nodes[n].core, &cursor, &peer); peers++)
+        check_peer(world, n, &peer, status.phase == CORE_PHASE_HEALTHY);
+    if (peers != status.peers || peers != core_desired_peers(world->nodes[n].core))
+        world_fail(world, n, "counts %u peers and has %u", status.peers, peers);
+    if (status.up_peers > status.peers || status.streams > status.peers ||
+        status.live_members > status.members)
+        world_fail(world, n, "has more peers up than peers");
+    if (world->now_ms >= world->faults.quiet_ms + SIM_HEAL_MS)
+        check_calm(world, n, &status);
+}

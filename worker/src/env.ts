@@ -1,10 +1,12 @@
 import { isAddressEqual, zeroAddress, type Address, type Hex } from "viem";
-import { entryPoint07Address } from "viem/account-abstraction";
 import { BadRequest, ConfigError } from "./errors";
 import type { Caps, Ledger } from "./ledger";
 import { readAddress, readBytes, readQuantity } from "./parse";
 import { GROUPS, type Group } from "./policy/functions";
 import type { Policy } from "./policy/policy";
+
+/** EntryPoint v0.7, at the same address on every chain. */
+export const ENTRY_POINT_07: Address = "0x0000000071727De22E5E9d8BAf0edAc6f37da032";
 
 interface Variables {
   CHAIN_ID?: string;
@@ -111,7 +113,7 @@ function paymaster(env: Variables): PaymasterConfig | null {
 function policy(env: Variables): Policy {
   return {
     chainId: readQuantity(required(env, "CHAIN_ID"), "CHAIN_ID", 64),
-    entryPoint: env.ENTRY_POINT ? readAddress(env.ENTRY_POINT, "ENTRY_POINT") : entryPoint07Address,
+    entryPoint: env.ENTRY_POINT ? readAddress(env.ENTRY_POINT, "ENTRY_POINT") : ENTRY_POINT_07,
     clusters: new Set(addresses(env, "CLUSTERS")),
     senders: new Set(addresses(env, "SENDERS")),
     groups: groups(env),

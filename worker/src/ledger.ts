@@ -1,6 +1,7 @@
 /** Who spent how much today: one Durable Object, so that the daily caps are exact. */
 import { DurableObject } from "cloudflare:workers";
 import type { Address } from "viem";
+import type { Env } from "./env";
 import type { Reason } from "./policy/reasons";
 
 export interface Amount {
@@ -95,12 +96,12 @@ class Totals {
   }
 }
 
-export class Ledger extends DurableObject {
+export class Ledger extends DurableObject<Env> {
   readonly #sql: SqlStorage;
   #totals: Totals | null = null;
 
-  constructor(ctx: DurableObjectState, env: unknown) {
-    super(ctx, env as Cloudflare.Env);
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
     this.#sql = ctx.storage.sql;
     this.#sql.exec(SCHEMA);
   }

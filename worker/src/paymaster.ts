@@ -2,6 +2,7 @@
 import {
   concatHex,
   encodeAbiParameters,
+  hashMessage,
   keccak256,
   pad,
   parseAbiParameters,
@@ -9,7 +10,7 @@ import {
   type Address,
   type Hex,
 } from "viem";
-import { privateKeyToAccount } from "viem/accounts";
+import { signHash } from "./signature";
 import type { UserOperation } from "./userop";
 
 /** What the paymaster's validation may use: about twice its need. Signed, so it can not be raised afterwards. */
@@ -80,14 +81,13 @@ export function stubPaymasterData(validity: Validity): Hex {
 }
 
 /** The `paymasterData` that makes the paymaster pay for exactly this operation within the validity. */
-export async function signPaymasterData(
+export function signPaymasterData(
   op: UserOperation,
   paymaster: Address,
   chainId: bigint,
   validity: Validity,
   signerKey: Hex,
-): Promise<Hex> {
+): Hex {
   const raw = hashForPaymaster(op, paymaster, chainId, validity);
-  const signature = await privateKeyToAccount(signerKey).signMessage({ message: { raw } });
-  return encodePaymasterData(validity, signature);
+  return encodePaymasterData(validity, signHash(hashMessage({ raw }), signerKey));
 }

@@ -2,7 +2,6 @@
  * Registration proofs, verified as the attestor facets do (PROTOCOL sections 2.5 and 2.6), so that a proof which the
  * chain would refuse costs nobody anything. Whether the root of a proof is allowed is the chain's to say.
  */
-import { secp256k1 } from "@noble/curves/secp256k1";
 import {
   concatHex,
   decodeFunctionData,
@@ -10,20 +9,17 @@ import {
   encodeFunctionData,
   getAbiItem,
   hashMessage,
-  hexToBytes,
   isAddressEqual,
   keccak256,
   parseAbiParameters,
-  size,
   slice,
   stringToHex,
-  toHex,
   type Address,
   type ContractFunctionArgs,
   type Hex,
 } from "viem";
-import { publicKeyToAddress } from "viem/accounts";
 import { clusterAbi } from "../abi";
+import { compressedKeyToAddress, recoverSigner } from "../signature";
 import type { Reason } from "./reasons";
 
 export const BINDING_PURPOSE = "attestmesh.binding.v1";
@@ -57,31 +53,6 @@ export function decodeOperatorRegistration(data: Hex): OperatorRegistration | nu
   try {
     const { args } = decodeFunctionData({ abi: operatorAbi, data });
     return encodeFunctionData({ abi: operatorAbi, args }) === data ? args : null;
-  } catch {
-    return null;
-  }
-}
-
-/** The address that signed, or null: 65 bytes, recovery id 0, 1, 27 or 28, s in the lower half. */
-export function recoverSigner(hash: Hex, signature: Hex): Address | null {
-  if (size(signature) !== 65) return null;
-  const bytes = hexToBytes(signature);
-  const recovery = bytes[64]! >= 27 ? bytes[64]! - 27 : bytes[64]!;
-  if (recovery > 1) return null;
-  try {
-    const parsed = secp256k1.Signature.fromCompact(bytes.subarray(0, 64)).addRecoveryBit(recovery);
-    if (parsed.hasHighS()) return null;
-    return publicKeyToAddress(toHex(parsed.recoverPublicKey(hash.slice(2)).toRawBytes(false)));
-  } catch {
-    return null;
-  }
-}
-
-/** The address of a 33-byte SEC1 public key, or null when it is not one. */
-function compressedKeyToAddress(key: Hex): Address | null {
-  if (size(key) !== 33) return null;
-  try {
-    return publicKeyToAddress(toHex(secp256k1.ProjectivePoint.fromHex(key.slice(2)).toRawBytes(false)));
   } catch {
     return null;
   }

@@ -63,15 +63,15 @@ function stubResult(paymaster: PaymasterConfig, validity: Validity): Json {
   };
 }
 
-async function signedResult(
+function signedResult(
   { op, chainId }: SponsorshipRequest,
   paymaster: PaymasterConfig,
   validity: Validity,
-): Promise<Json> {
+): Json {
   const signed = { ...op, paymasterVerificationGasLimit: op.paymasterVerificationGasLimit || VERIFICATION_GAS };
   return {
     paymaster: paymaster.address,
-    paymasterData: await signPaymasterData(signed, paymaster.address, chainId, validity, paymaster.signerKey),
+    paymasterData: signPaymasterData(signed, paymaster.address, chainId, validity, paymaster.signerKey),
     paymasterVerificationGasLimit: numberToHex(signed.paymasterVerificationGasLimit),
     paymasterPostOpGasLimit: numberToHex(signed.paymasterPostOpGasLimit),
   };
@@ -100,7 +100,7 @@ export async function handleErc7677(http: Request, services: Services): Promise<
 
     const validity = validityAt(services.nowMs);
     const result = isFinal
-      ? await signedResult(request, paymaster, validity)
+      ? signedResult(request, paymaster, validity)
       : stubResult(paymaster, validity);
     return Response.json({ jsonrpc: "2.0", id, result });
   } catch (error) {

@@ -1,0 +1,258 @@
+#include "netlink/plan.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+
+#include "fixture.h"
+
+#define PEERS 5
+
+static struct wg_peer peers[PEERS];
+static struct wg_device_desired desired;
+static struct wg_device_observed observed;
+static struct wg_plan plan;
+
+static void set_up(void)
+{
+    for (uint32_t i = 0; i < PEERS; i++)
+        peers[i] = fixture_peer(i);
+    desired = fixture_desired(peers, PEERS);
+    observed = fixture_observed(&desired);
+}
+
+static void tear_down(void)
+{
+    wg_plan_clear(&plan);
+    wg_device_clear(&observed);
+}
+
+TestSuite(netlink_plan, .init = set_up, .fini = tear_down);
+
+static void build(void)
+{
+    struct am_err err = {0};
+    cr_assert_eq(wg_plan_build(&desired, &observed, &plan, &err), 0, "%s", err.text);
+}
+
+/* Builds the plan and asserts that it is this one edit. */
+static const struct wg_edit *build_single(enum wg_edit_kind kind)
+{
+    build();
+    cr_assert_eq(plan.len, 1, "%zu edits", plan.len);
+    cr_assert_eq(plan.edits[0].kind, kind);
+    return &plan.edits[0];
+}
+
+static void remove_observed(size_t index)
+{
+    observed.peers_len--;
+    memmove(&observed.peers[index], &observed.peers[index + 1],
+            (observed.peers_len - index) * sizeof(*observed.peers));
+}
+
+Test(netlink_plan, equal_devices_need_nothing)
+{
+    build();
+    cr_assert_eq(plan.len, 0);
+}
+
+Test(netlink_plan, counters_and_handshakes_are_no_difference)
+{
+    observed.peers[0].last_handshake_s = 1;
+    observed.peers[1].rx_bytes = 1;
+    build();
+    cr_assert_eq(plan.len, 0);
+}
+
+Test(netlink_plan, absent_device_is_built_in_order)
+{
+    static const enum wg_edit_kind expected[] = {
+        WG_EDIT_CREATE_DEVICE, WG_EDIT_SET_PRIVATE_KEY, WG_EDIT_SET_LISTEN_PORT, WG_EDIT_SET_PEER,
+        WG_EDIT_SET_PEER,      WG_EDIT_SET_PEER,        WG_EDIT_SET_PEER,        WG_EDIT_SET_PEER,
+        WG_EDIT_SET_MTU,       WG_EDIT_ADD_ADDRESS,     WG_EDIT_SET_UP,          WG_EDIT_ADD_ROUTE,
+        WG_EDIT_ADD_ROUTE};
+    wg_device_clear(&observed);
+    build();
+    cr_assert_eq(plan.len, sizeof(expected) / sizeof(expected[0]));
+    for (size_t i = 0; i < plan.len; i++)
+        cr_assert_eq(plan.edits[i].kind, expected[i], "edit %zu", i);
+    cr_assert_eq(plan.edits[1].private_key, desired.private_key);
+    cr_assert_eq(plan.edits[2].number, 51821);
+    cr_assert_eq(plan.edits[3].peer, &peers[0]);
+    cr_assert_eq(plan.edits[3].peer_fields, WG_PEER_ENDPOINT | WG_PEER_PREFIXES | WG_PEER_KEEPALIVE);
+}
+
+Test(netlink_plan, new_peer_in_the_middle)
+{
+    remove_observed(2);
+    cr_assert_eq(build_single(WG_EDIT_SET_PEER)->peer, &peers[2]);
+}
+
+Test(netlink_plan, new_peer_at_either_end)
+{
+    remove_observed(PEERS - 1);
+    remove_observed(0);
+    build();
+    cr_assert_eq(plan.len, 2);
+    cr_assert_eq(plan.edits[0].peer, &peers[0]);
+    cr_assert_eq(plan.edits[1].peer, &peers[PEERS - 1]);
+}
+
+Test(netlink_plan, foreign_peers_go_before_others_come)
+{
+    remove_observed(0);
+    const struct wg_peer foreign = fixture_peer(PEERS);
+    cr_assert_not_null(wg_device_add_peer(&observed, &foreign.pubkey));
+    build();
+    cr_assert_eq(plan.len, 2);
+    cr_assert_eq(plan.edits[0].kind, WG_EDIT_REMOVE_PEER);
+    cr_assert(bytes32_equal(plan.edits[0].pubkey, &foreign.pubkey));
+    cr_assert_eq(plan.edits[1].peer, &peers[0]);
+}
+
+Test(netlink_plan, no_desired_peers_removes_all)
+{
+    desired.peers_len = 0;
+    build();
+    cr_assert_eq(plan.len, PEERS);
+    for (size_t i = 0; i < PEERS; i++)
+        cr_assert_eq(plan.edits[i].kind, WG_EDIT_REMOVE_PEER);
+}
+
+Test(netlink_plan, changed_endpoint_writes_only_the_endpoint)
+{
+    observed.peers[3].config.endpoint.port = 1;
+    const struct wg_edit *edit = build_single(WG_EDIT_SET_PEER);
+    cr_assert_eq(edit->peer, &peers[3]);
+    cr_assert_eq(edit->peer_fields, WG_PEER_ENDPOINT);
+}
+
+Test(netlink_plan, missing_endpoint_is_written)
+{
+    observed.peers[0].config.endpoint = (struct wg_endpoint){0};
+    cr_assert_eq(build_single(WG_EDIT_SET_PEER)->peer_fields, WG_PEER_ENDPOINT);
+}
+
+Test(netlink_plan, any_endpoint_will_do_where_none_is_desired)
+{
+    peers[0].endpoint = (struct wg_endpoint){0};
+    build();
+    cr_assert_eq(plan.len, 0);
+}
+
+Test(netlink_plan, order_of_allowed_ips_does_not_matter)
+{
+    struct wg_prefix *prefixes = observed.peers[0].config.prefixes;
+    const struct wg_prefix first = prefixes[0];
+    prefixes[0] = prefixes[1];
+    prefixes[1] = first;
+    build();
+    cr_assert_eq(plan.len, 0);
+}
+
+Test(netlink_plan, allowed_ips_missing_surplus_or_other_are_replaced)
+{
+    observed.peers[0].config.prefixes_len = 1;
+    observed.peers[1].more_prefixes = true;
+    observed.peers[2].config.prefixes[1].bits = 64;
+    build();
+    cr_assert_eq(plan.len, 3);
+    for (size_t i = 0; i < 3; i++) {
+        cr_assert_eq(plan.edits[i].peer, &peers[i]);
+        cr_assert_eq(plan.edits[i].peer_fields, WG_PEER_PREFIXES);
+    }
+}
+
+Test(netlink_plan, keepalive_and_preshared_key_are_restored)
+{
+    observed.peers[0].config.keepalive_s = 0;
+    observed.peers[0].preshared = true;
+    cr_assert_eq(build_single(WG_EDIT_SET_PEER)->peer_fields, WG_PEER_KEEPALIVE | WG_PEER_NO_PRESHARED);
+}
+
+Test(netlink_plan, device_with_another_key)
+{
+    observed.public_key.b[0] ^= 1;
+    cr_assert_eq(build_single(WG_EDIT_SET_PRIVATE_KEY)->private_key, desired.private_key);
+}
+
+Test(netlink_plan, port_mark_mtu_and_state_of_the_link)
+{
+    observed.listen_port = 1;
+    observed.fwmark = 2;
+    observed.mtu = 3;
+    observed.up = false;
+    build();
+    cr_assert_eq(plan.len, 4);
+    cr_assert_eq(plan.edits[0].kind, WG_EDIT_SET_LISTEN_PORT);
+    cr_assert_eq(plan.edits[1].kind, WG_EDIT_CLEAR_FWMARK);
+    cr_assert_eq(plan.edits[2].kind, WG_EDIT_SET_MTU);
+    cr_assert_eq(plan.edits[2].number, 1420);
+    cr_assert_eq(plan.edits[3].kind, WG_EDIT_SET_UP);
+}
+
+Test(netlink_plan, new_address_comes_before_the_old_one_goes)
+{
+    observed.addresses[0] = wg_prefix_v4(0x0a0d0002, 32);
+    build();
+    cr_assert_eq(plan.len, 2);
+    cr_assert_eq(plan.edits[0].kind, WG_EDIT_ADD_ADDRESS);
+    cr_assert_eq(plan.edits[0].prefix, &desired.addresses[0]);
+    cr_assert_eq(plan.edits[1].kind, WG_EDIT_REMOVE_ADDRESS);
+    cr_assert_eq(plan.edits[1].prefix, &observed.addresses[0]);
+}
+
+Test(netlink_plan, routes_follow)
+{
+    observed.routes[0] = wg_prefix_v4(0x0a0e0000, 16);
+    build();
+    cr_assert_eq(plan.len, 2);
+    cr_assert_eq(plan.edits[0].kind, WG_EDIT_REMOVE_ROUTE);
+    cr_assert_eq(plan.edits[1].kind, WG_EDIT_ADD_ROUTE);
+    cr_assert_eq(plan.edits[1].prefix, &desired.routes[0]);
+}
+
+Test(netlink_plan, own_key_among_the_peers_is_left_out)
+{
+    desired.public_key = peers[2].pubkey;
+    observed.public_key = desired.public_key;
+    remove_observed(2);
+    build();
+    cr_assert_eq(plan.len, 0, "WireGuard never keeps such a peer");
+}
+
+Test(netlink_plan, bad_desired_values_are_refused)
+{
+    struct am_err err = {0};
+    peers[1] = peers[0];
+    cr_assert_eq(wg_plan_build(&desired, &observed, &plan, &err), -EINVAL);
+    cr_assert_not_null(strstr(err.text, "out of order"), "%s", err.text);
+    cr_assert_eq(plan.len, 0);
+    peers[1] = fixture_peer(1);
+
+    peers[4].prefixes[0].bits = 33;
+    cr_assert_eq(wg_plan_build(&desired, &observed, &plan, &err), -EINVAL);
+    peers[4] = fixture_peer(4);
+
+    peers[4].prefixes_len = WG_PEER_PREFIXES_MAX + 1;
+    cr_assert_eq(wg_plan_build(&desired, &observed, &plan, &err), -EINVAL);
+    peers[4] = fixture_peer(4);
+
+    desired.addresses[0].family = 0;
+    cr_assert_eq(wg_plan_build(&desired, &observed, &plan, &err), -EINVAL);
+    desired.addresses[0] = wg_prefix_v4(1, 32);
+
+    desired.private_key = NULL;
+    cr_assert_eq(wg_plan_build(&desired, &observed, &plan, &err), -EINVAL);
+}
+
+Test(netlink_plan, edits_have_words)
+{
+    char text[WG_EDIT_TEXT_SIZE];
+    const struct wg_edit peer = {.kind = WG_EDIT_SET_PEER, .peer = &peers[0]};
+    const struct wg_edit route = {.kind = WG_EDIT_ADD_ROUTE, .prefix = &desired.routes[0]};
+    const struct wg_edit mtu = {.kind = WG_EDIT_SET_MTU, .number = 1420};
+    cr_assert_str_eq(wg_edit_text(&peer, text), "set peer AAAAAVpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlo=");
+    cr_assert_str_eq(wg_edit_text(&route, text), "add route 10.13.0.0/16");
+    cr_assert_str_eq(wg_edit_text(&mtu, text), "set mtu 1420");
+}

@@ -85,6 +85,13 @@ bool field_bytes32(json_object *object, const char *name, struct bytes32 *out)
     return text && hex_decode_exact(text, out->b, sizeof(out->b));
 }
 
+bool field_item_bytes32(json_object *array, size_t index, struct bytes32 *out)
+{
+    json_object *item = json_object_array_get_idx(array, index);
+    return json_object_is_type(item, json_type_string) &&
+           hex_decode_exact(json_object_get_string(item), out->b, sizeof(out->b));
+}
+
 bool field_text_bytes(const char *text, size_t max, uint8_t **out, size_t *len)
 {
     const size_t capacity = strlen(text) / 2 + 1;

@@ -34,6 +34,9 @@ bool field_u64(json_object *object, const char *name, uint64_t *out);
 bool field_address(json_object *object, const char *name, struct address *out);
 bool field_bytes32(json_object *object, const char *name, struct bytes32 *out);
 
+/* The same for item `index` of an array. */
+bool field_item_bytes32(json_object *array, size_t index, struct bytes32 *out);
+
 /* Hexadecimal text of any length up to `max` bytes, into memory that the caller frees. False when it is no
  * such text, longer than `max`, or memory is short. */
 bool field_text_bytes(const char *text, size_t max, uint8_t **out, size_t *len);

@@ -112,6 +112,7 @@ static void on_http(void *user, const struct http_answer *http)
                               .message = answer.message,
                               .data = answer.data_len ? answer.data : NULL,
                               .data_len = answer.data_len,
+                              .error_data = answer.error_data,
                               .retry_after_s = http->retry_after_s,
                               .error = code ? err.text : NULL,
                           });

@@ -24,8 +24,9 @@ struct rpc_result {
     const char *message; /* the error's message alone when AM_EREMOTE, as sent: not for a terminal */
     const uint8_t *data; /* ABI-encoded revert data found anywhere in the error, or NULL */
     size_t data_len;
-    uint32_t retry_after_s; /* the last URL's wish, 0 when it had none */
-    const char *error;      /* one printable line: method, host, cause; NULL when code is 0 */
+    json_object *error_data; /* the error's "data" when AM_EREMOTE, borrowed, or NULL */
+    uint32_t retry_after_s;  /* the last URL's wish, 0 when it had none */
+    const char *error;       /* one printable line: method, host, cause; NULL when code is 0 */
 };
 
 typedef void (*rpc_done_fn)(void *user, const struct rpc_result *result);

@@ -91,6 +91,7 @@ static int take_error(json_object *error, struct rpc_answer *out, struct am_err 
     if (json_object_object_get_ex(error, "message", &message) &&
         json_object_is_type(message, json_type_string))
         out->message = json_object_get_string(message);
+    json_object_object_get_ex(error, "data", &out->error_data);
     if (!take_nested(error, 0, out))
         out->data_len = 0;
     return am_fail(err, AM_EREMOTE, "%s (code %d)", out->message, out->rpc_code);

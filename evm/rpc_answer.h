@@ -14,6 +14,7 @@ struct rpc_answer {
     json_object *value; /* "result"; NULL for JSON null */
     int rpc_code;       /* of "error" */
     const char *message;
+    json_object *error_data; /* of "error", or NULL */
     uint8_t data[RPC_REVERT_DATA_MAX];
     size_t data_len; /* revert data found in the error, 0 when none */
 };

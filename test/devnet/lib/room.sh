@@ -19,6 +19,9 @@ if [[ $resolver == /run/* ]]; then
 fi
 mount --bind "$resolv_conf" "$resolver"
 
+# What /sys shows of the network is that of whoever mounted it.
+mount -t sysfs sysfs /sys
+
 : >"$ready_file"
 # bash reaps orphans as an init must.
 sleep infinity &

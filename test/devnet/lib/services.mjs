@@ -23,7 +23,7 @@ const names = {
     mkdirSync(namesFolder(instance), { recursive: true });
     return ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--pid-file=", "--log-facility=-",
       "--no-resolv", "--no-hosts", "--cache-size=0", `--listen-address=${WORLD_ADDRESS}`, "--bind-interfaces",
-      "--local=/attestmesh.test/", `--address=/${GATEWAY_DOMAIN}/${WORLD_ADDRESS}`, `--hostsdir=${namesFolder(instance)}`];
+      `--local=/${NODE_DOMAIN}/`, `--address=/${GATEWAY_DOMAIN}/${WORLD_ADDRESS}`, `--hostsdir=${namesFolder(instance)}`];
   },
   probe: (instance) => daemonPid(instance, { name: "names", room: WORLD }),
 };
@@ -108,7 +108,9 @@ export async function startService(instance, name, deployment) {
   await awaitDaemon(instance, daemon, () => service.probe(instance), READY_MS);
 }
 
-export const stopService = (instance, name, signal) => stopDaemon(instance, serviceDaemon(name), signal);
+// The chain writes its state only when it ends politely; to everybody else that end looks the same.
+export const stopService = (instance, name, signal) =>
+  stopDaemon(instance, serviceDaemon(name), name === "chain" ? "TERM" : signal);
 
 // Makes a node's names known: where the gateway finds it, and the gateway's address for it.
 export function publishNode(instance, node) {

@@ -4,8 +4,9 @@
 import { request } from "node:http";
 import { ed25519, x25519 } from "@noble/curves/ed25519";
 import { secp256k1 } from "@noble/curves/secp256k1";
-import { bytesToHex, concat, encodeAbiParameters, encodeFunctionData, hexToBytes, keccak256, numberToHex, pad,
-  toBytes } from "viem";
+import {
+  bytesToHex, concat, encodeAbiParameters, encodeFunctionData, hexToBytes, keccak256, numberToHex, pad, parseAbi, toBytes,
+} from "viem";
 import { getUserOperationHash } from "viem/account-abstraction";
 import { privateKeyToAccount } from "viem/accounts";
 import { ENTRY_POINT, chainClient } from "../../devnet/lib/chain.mjs";
@@ -83,18 +84,19 @@ const PLACEHOLDER = concat([`0x${"ff".repeat(15)}`, `0x${"00".repeat(16)}`, `0x$
 const hexFields = (operation) =>
   Object.fromEntries(Object.entries(operation).map(([name, value]) => [name, typeof value === "bigint" ? numberToHex(value) : value]));
 
+const GET_NONCE = parseAbi(["function getNonce(address sender, uint192 key) view returns (uint256)"]);
+
+// How many UserOperations a member's account has made.
+export const accountNonce = (instance, node) => chainClient(instance).readContract({
+  address: ENTRY_POINT, abi: GET_NONCE, functionName: "getNonce", args: [node.memberContract, 0n],
+});
+
 // Sends one call of a member's account, paid for by the sponsor; gives the bundler's receipt.
 export async function sendUserOperation(instance, node, signer, target, call, { token = SPONSOR_TOKEN } = {}) {
-  const client = chainClient(instance);
-  const fees = await client.estimateFeesPerGas();
-  const nonceAbi = [{ type: "function", name: "getNonce", stateMutability: "view",
-    inputs: [{ type: "address" }, { type: "uint192" }], outputs: [{ type: "uint256" }] }];
-  const nonce = await client.readContract({
-    address: ENTRY_POINT, abi: nonceAbi, functionName: "getNonce", args: [node.memberContract, 0n],
-  });
+  const fees = await chainClient(instance).estimateFeesPerGas();
   const operation = {
     sender: node.memberContract,
-    nonce,
+    nonce: await accountNonce(instance, node),
     callData: encodeFunctionData({ abi: ABI, functionName: "execute", args: [target, 0n, call] }),
     maxFeePerGas: fees.maxFeePerGas,
     maxPriorityFeePerGas: fees.maxPriorityFeePerGas,

@@ -1,0 +1,88 @@
+// What must hold of a mesh, asked of witnesses that are not ours: viem for the registry, wg and ping for the device.
+
+import assert from "node:assert/strict";
+import { concat, keccak256, sliceHex, stringToHex } from "viem";
+import { runInNode } from "../../devnet/lib/node.mjs";
+import { waitFor } from "../../devnet/lib/run.mjs";
+import { readCluster } from "./witness.mjs";
+
+export const INTERFACE = "attestmesh0";
+const HANDSHAKE_FRESH_S = 180;
+
+const dotted = (number) => [24, 16, 8, 0].map((shift) => (number >>> shift) & 255).join(".");
+
+// The text form of RFC 5952 that other tools print, by way of the URL parser, which has it.
+const ipv6Text = (groups) => new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
+
+// PROTOCOL 2.1: fd, five bytes of the cluster, two zero bytes, eight of the member.
+export function meshIpv6(cluster, memberId) {
+  const prefix = sliceHex(keccak256(concat([stringToHex("attestmesh.ula.v1"), cluster])), 27);
+  const digits = `fd${prefix.slice(2)}0000${sliceHex(keccak256(memberId), 24).slice(2)}`.toLowerCase();
+  return ipv6Text(digits.match(/.{4}/g));
+}
+
+const loopbackOf = (index) => `127.${64 + (((index + 1) >> 16) & 63)}.${((index + 1) >> 8) & 255}.${(index + 1) & 255}`;
+
+// The live members as the contract has them, with everything that follows from it for a peer.
+export async function registry(instance, cluster) {
+  const [page] = await readCluster(instance, cluster, "membersPage", [0n, 1000n]);
+  return page.map(({ memberId, record }, index) => ({
+    index, memberId, memberContract: record.memberContract, removed: record.removed,
+    wgPubKey: Buffer.from(record.wgPubKey.slice(2), "hex").toString("base64"),
+    meshIpv4: dotted(record.meshIp),
+    meshIpv6: meshIpv6(cluster, memberId),
+    endpoint: `${loopbackOf(index)}:51901`,
+  })).filter((member) => !member.removed);
+}
+
+export const recordOf = (members, node) =>
+  members.find(({ memberContract }) => memberContract.toLowerCase() === node.memberContract.toLowerCase());
+
+export async function wgPeers(instance, node) {
+  const dump = await runInNode(instance, node, ["wg", "show", INTERFACE, "dump"]);
+  return dump.trim().split("\n").slice(1).map((line) => {
+    const [publicKey, , endpoint, allowedIps, handshake, , , keepalive] = line.split("\t");
+    return { publicKey, endpoint, allowedIps: allowedIps.split(",").sort(), handshake: Number(handshake), keepalive };
+  });
+}
+
+// `wg show` prints exactly the other live members, each as the contract says, and each has shaken hands.
+export async function assertDeviceAgrees(instance, cluster, node) {
+  const members = await registry(instance, cluster);
+  const expected = members.filter((member) => member !== recordOf(members, node)).map((member) => ({
+    publicKey: member.wgPubKey,
+    endpoint: member.endpoint,
+    allowedIps: [`${member.meshIpv4}/32`, `${member.meshIpv6}/128`].sort(),
+    keepalive: "25",
+  }));
+  const peers = await wgPeers(instance, node);
+  const byKey = (a, b) => a.publicKey.localeCompare(b.publicKey);
+  assert.deepEqual(peers.map(({ handshake: _, ...peer }) => peer).sort(byKey), expected.sort(byKey));
+  const now = Number(await runInNode(instance, node, ["date", "+%s"]));
+  for (const { handshake, publicKey } of peers) {
+    assert.ok(handshake > 0 && now - handshake < HANDSHAKE_FRESH_S, `${node.name}: no recent handshake with ${publicKey}`);
+  }
+}
+
+export function ping(instance, node, address, { timeoutMs = 15_000 } = {}) {
+  const argv = ["ping", "-c", "1", "-W", "2", address];
+  return waitFor(`${node.name} to reach ${address}`, () => runInNode(instance, node, argv), { timeoutMs });
+}
+
+// Every node reaches every other at both of its mesh addresses.
+export async function assertAllPing(instance, cluster, nodes) {
+  const members = await registry(instance, cluster);
+  for (const from of nodes) {
+    for (const to of nodes.filter((node) => node !== from)) {
+      const { meshIpv4, meshIpv6: v6 } = recordOf(members, to);
+      await ping(instance, from, meshIpv4);
+      await ping(instance, from, v6);
+    }
+  }
+}
+
+export async function healthz(instance, node) {
+  const curl = ["curl", "-s", "-m", "5", "-w", "\n%{http_code}", "http://127.0.0.1:9090/healthz"];
+  const [body, code] = (await runInNode(instance, node, curl)).split("\n");
+  return { code: Number(code), body: JSON.parse(body) };
+}

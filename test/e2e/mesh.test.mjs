@@ -1,0 +1,50 @@
+// Three nodes have become a mesh: what it does, and what it says about itself.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { agentPid, meshctl } from "../devnet/lib/node.mjs";
+import { assertAllPing, assertDeviceAgrees, healthz, recordOf, registry } from "./lib/checks.mjs";
+import { cluster, instance, nodes, recordFigure } from "./lib/mesh.mjs";
+import { nodeKeys, readCluster } from "./lib/witness.mjs";
+
+const AGENT_RSS_MAX_KB = 12 * 1024;
+
+test("mesh: every node reaches every other at both mesh addresses", () => assertAllPing(instance, cluster, nodes()));
+
+for (const node of nodes()) {
+  test(`mesh: wg show of ${node.name} agrees with the contract`, () => assertDeviceAgrees(instance, cluster, node));
+
+  test(`mesh: the chain holds the keys of ${node.name} as noble-curves derives them`, async () => {
+    const { xPubKey, wgPubKey, ed25519PubKey } = await nodeKeys(instance, node);
+    const record = await readCluster(instance, cluster, "memberOf", [node.memberContract]);
+    assert.deepEqual([record.xPubKey, record.wgPubKey, record.ed25519PubKey], [xPubKey, wgPubKey, ed25519PubKey]);
+  });
+
+  test(`mesh: healthz of ${node.name} is 200 and says healthy`, async () => {
+    const { code, body } = await healthz(instance, node);
+    assert.equal(code, 200);
+    assert.equal(body.phase, "healthy");
+    assert.equal(body.first_converged, true);
+    assert.equal(body.live_peers, nodes().length - 1);
+  });
+
+  test(`mesh: meshctl of ${node.name} lists the other members as the contract does`, async () => {
+    const members = await registry(instance, cluster);
+    const { peers } = await meshctl(instance, node, "peers");
+    const listed = peers.map(({ index, mesh_ipv4, mesh_ipv6, up }) => ({ index, mesh_ipv4, mesh_ipv6, up }));
+    const expected = members.filter((member) => member !== recordOf(members, node))
+      .map(({ index, meshIpv4, meshIpv6 }) => ({ index, mesh_ipv4: meshIpv4, mesh_ipv6: meshIpv6, up: true }));
+    assert.deepEqual(listed, expected);
+  });
+}
+
+test("mesh: an agent is at most 12 MB resident", { skip: process.env.ASAN_OPTIONS && "sanitizers need memory of their own" },
+  async () => {
+    const sizes = await Promise.all(nodes().map(async (node) => {
+      const status = readFileSync(`/proc/${await agentPid(instance, node)}/status`, "utf8");
+      return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)[1]);
+    }));
+    recordFigure(instance, "agent_rss_kb", Math.max(...sizes));
+    assert.ok(Math.max(...sizes) <= AGENT_RSS_MAX_KB, `resident: ${sizes.join(", ")} kB`);
+  });

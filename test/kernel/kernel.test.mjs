@@ -1,0 +1,34 @@
+// Two guests have become a mesh: the stock tools inside agree with the contract.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { runInNode, startNode, stopNode } from "../devnet/lib/node.mjs";
+import { awaitHealthy } from "../devnet/lib/up.mjs";
+import { INTERFACE, assertAllPing, assertDeviceAgrees } from "../e2e/lib/checks.mjs";
+import { cluster, instance, nodes } from "../e2e/lib/mesh.mjs";
+import { accountNonce } from "../e2e/lib/witness.mjs";
+
+for (const node of nodes()) {
+  test(`kernel: the device of ${node.name} is the kernel's`, async () => {
+    assert.match(await runInNode(instance, node, ["uname", "-v"]), /Debian/);
+    assert.match(await runInNode(instance, node, ["ip", "-d", "link", "show", INTERFACE]), /^ {4}wireguard/m);
+  });
+
+  test(`kernel: wg show in ${node.name} agrees with the contract`, () => assertDeviceAgrees(instance, cluster, node));
+}
+
+test("kernel: the guests reach each other at both mesh addresses", () => assertAllPing(instance, cluster, nodes()));
+
+test("kernel: an agent that ended by force re-uses its registration and its device", async () => {
+  const [node] = nodes();
+  const state = async () => ({
+    nonce: await accountNonce(instance, node),
+    device: await runInNode(instance, node, ["cat", `/sys/class/net/${INTERFACE}/ifindex`]),
+  });
+  const before = await state();
+  await stopNode(instance, node, "KILL");
+  await startNode(instance, node);
+  await awaitHealthy(instance, nodes());
+  assert.deepEqual(await state(), before);
+  await assertAllPing(instance, cluster, nodes());
+});

@@ -1,0 +1,8 @@
+import { fileURLToPath } from "node:url";
+import { runScenarios } from "../e2e/lib/runner.mjs";
+
+process.exit(await runScenarios({
+  suite: "kernel",
+  files: [fileURLToPath(new URL("kernel.test.mjs", import.meta.url))],
+  options: { nodes: 2, backend: "kernel" },
+}));

@@ -76,7 +76,6 @@ async function stopAgent(instance, node, signal = "TERM") {
 }
 
 export const guest = {
-  meshctl: "meshctl",
   open,
   startAgent,
   stopAgent,

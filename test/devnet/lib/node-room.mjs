@@ -1,7 +1,7 @@
 // A node as a room: a cable to the world, a guest agent and the agent, all under their default paths.
 
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { AGENT, MESHCTL, agentEnvironment, guestAgentCommand } from "./agent.mjs";
 import { awaitDaemon, daemonPid, logFile, startDaemon, stopDaemon } from "./daemon.mjs";
 import { createRoom, findRoom, findRooms, inRoom } from "./room.mjs";
@@ -14,8 +14,10 @@ const GUEST_AGENT_READY_MS = 20_000;
 const agentDaemon = (node) => ({ name: node.name, room: node.name });
 const guestAgentDaemon = (node) => ({ name: `${node.name}-guest-agent`, room: node.name });
 
+// The words that run a command inside; it finds meshctl.
 function command(instance, node, argv) {
-  return [...inRoom(findRoom(instance, node.name)), ...argv];
+  const path = `PATH=${dirname(MESHCTL)}:${process.env.PATH}`;
+  return [...inRoom(findRoom(instance, node.name)), "env", path, ...argv];
 }
 
 export async function startGuestAgent(instance, node, options) {
@@ -43,7 +45,6 @@ async function open(instance, node) {
 }
 
 export const room = {
-  meshctl: MESHCTL,
   open,
   startAgent: (instance, node) => startAgent(instance, node),
   stopAgent: (instance, node, signal) => stopDaemon(instance, agentDaemon(node), signal),

@@ -55,7 +55,7 @@ export const agentLog = (instance, node) => KINDS[node.kind].agentLog(instance, 
 export const runInNode = (instance, node, argv, options) => run(inNode(instance, node, argv), options);
 
 export async function meshctl(instance, node, ...words) {
-  return JSON.parse(await runInNode(instance, node, [KINDS[node.kind].meshctl, ...words, "--json"]));
+  return JSON.parse(await runInNode(instance, node, ["meshctl", ...words, "--json"]));
 }
 
 // Which backend a node has and what it runs in. Only the host can say whether its kernel has WireGuard.

@@ -124,6 +124,14 @@ interface Vm {
     function expectRevert(bytes calldata data) external;
     function expectPartialRevert(bytes4 selector) external;
     function expectEmit(bool topic1, bool topic2, bool topic3, bool data, address emitter) external;
+    function expectEmitAnonymous(
+        bool topic0,
+        bool topic1,
+        bool topic2,
+        bool topic3,
+        bool data,
+        address emitter
+    ) external;
     function recordLogs() external;
     function getRecordedLogs() external returns (Log[] memory);
     function ffi(string[] calldata command) external returns (bytes memory);

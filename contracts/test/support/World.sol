@@ -6,6 +6,7 @@ import { IEntryPoint } from "@account-abstraction/contracts/interfaces/IEntryPoi
 import { MessageHashUtils } from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import { vm } from "../../script/Vm.sol";
 import { AttestorConfig, ClusterArgs, CoreFacets } from "../../src/cluster/ClusterConfig.sol";
+import { ClusterDiamond } from "../../src/cluster/ClusterDiamond.sol";
 import { ClusterDiamondFactory } from "../../src/cluster/ClusterDiamondFactory.sol";
 import { DiamondInit } from "../../src/cluster/DiamondInit.sol";
 import { AttestFacet } from "../../src/facets/AttestFacet.sol";
@@ -83,6 +84,10 @@ abstract contract World is Test {
         address[] memory operators = new address[](1);
         operators[0] = vm.addr(OPERATOR_KEY);
         args.attestors[1] = AttestorConfig(operatorFacet, abi.encode(operators));
+    }
+
+    function _diamond() internal view returns (ClusterDiamond) {
+        return ClusterDiamond(payable(cluster));
     }
 
     // ---- members

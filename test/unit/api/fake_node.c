@@ -1,0 +1,64 @@
+#include "test/unit/api/fake_node.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void get_status(void *user, api_Status *out)
+{
+    const struct fake_node *node = user;
+    out->phase = api_Status_Phase_WG_CONFIGURING;
+    snprintf(out->reason, sizeof(out->reason), "waiting for %s",
+             node->problem ? node->problem : "handshakes");
+    out->members = node->members;
+    out->live_members = node->members;
+    for (uint32_t i = 1; i < node->members; i++) {
+        out->live_members -= node->member[i].removed;
+        out->up_peers += node->member[i].up;
+    }
+    out->block = 1234;
+    out->uptime_s = 5;
+    snprintf(out->agent_version, sizeof(out->agent_version), "test");
+}
+
+static bool get_self(void *user, api_Self *out)
+{
+    const struct fake_node *node = user;
+    memset(out->member_id, 0x11, sizeof(out->member_id));
+    out->registered = true;
+    api_write_ipv4(0x0a0d0001, out->mesh_ipv4);
+    return node->identity_known;
+}
+
+static uint32_t peer_count(void *user)
+{
+    return ((const struct fake_node *)user)->members;
+}
+
+static bool get_peer(void *user, uint32_t index, api_Peer *out)
+{
+    const struct fake_node *node = user;
+    if (index == 0 || index >= node->members)
+        return false;
+    out->index = index;
+    memset(out->member_id, 0xee, sizeof(out->member_id));
+    api_write_ipv4(0x0a0d0001 + index, out->mesh_ipv4);
+    api_write_ipv6((const uint8_t[16]){0xfd, [15] = (uint8_t)index}, out->mesh_ipv6);
+    out->up = node->member[index].up;
+    out->transport = out->up ? api_Peer_Transport_GATEWAY : api_Peer_Transport_NONE;
+    out->has_handshake_age_s = out->up;
+    out->handshake_age_s = 3;
+    out->removed = node->member[index].removed;
+    snprintf(out->problem, sizeof(out->problem), "%s", node->problem ? node->problem : "");
+    return true;
+}
+
+struct api_source fake_node_source(struct fake_node *node)
+{
+    return (struct api_source){
+        .get_status = get_status,
+        .get_self = get_self,
+        .peer_count = peer_count,
+        .get_peer = get_peer,
+        .user = node,
+    };
+}

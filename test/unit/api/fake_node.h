@@ -1,0 +1,21 @@
+/* A node of invented members for tests of the application socket: index 0 is the node itself. */
+#ifndef TEST_UNIT_API_FAKE_NODE_H
+#define TEST_UNIT_API_FAKE_NODE_H
+
+#include "agent/api/api.h"
+
+#define FAKE_MEMBERS_MAX 1024
+
+struct fake_node {
+    bool identity_known;
+    uint32_t members;
+    struct {
+        bool up;
+        bool removed;
+    } member[FAKE_MEMBERS_MAX];
+    const char *problem; /* of every peer */
+};
+
+struct api_source fake_node_source(struct fake_node *node);
+
+#endif

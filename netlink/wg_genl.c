@@ -398,19 +398,29 @@ static int parse_one(const struct nlmsghdr *message, uint16_t type, message_call
     return rc < 0 ? rc : WG_GENL_MORE;
 }
 
+/* libmnl's own test takes lengths of 2 GiB and more for negative, and lets them pass. */
+static bool message_fits(const struct nlmsghdr *message, size_t left)
+{
+    return left >= sizeof(*message) && message->nlmsg_len >= sizeof(*message) && message->nlmsg_len <= left;
+}
+
 static int parse_datagram(const void *buf, size_t len, const struct wg_genl_expect *expect, uint16_t type,
                           message_callback each, void *user, struct am_err *err)
 {
-    int left = (int)len;
-    const struct nlmsghdr *message = buf;
-    for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
-        if (message->nlmsg_seq != expect->sequence || message->nlmsg_pid != expect->portid)
-            continue;
-        const int rc = parse_one(message, type, each, user, err);
-        if (rc != WG_GENL_MORE)
-            return rc;
+    const char *at = buf;
+    size_t left = len;
+    while (message_fits((const struct nlmsghdr *)at, left)) {
+        const struct nlmsghdr *message = (const struct nlmsghdr *)at;
+        const size_t step = NLMSG_ALIGN((size_t)message->nlmsg_len);
+        if (message->nlmsg_seq == expect->sequence && message->nlmsg_pid == expect->portid) {
+            const int rc = parse_one(message, type, each, user, err);
+            if (rc != WG_GENL_MORE)
+                return rc;
+        }
+        at += step < left ? step : left;
+        left -= step < left ? step : left;
     }
-    return left > 0 ? am_fail(err, AM_EFORMAT, "netlink reply with %d stray bytes", left) : WG_GENL_MORE;
+    return left > 0 ? am_fail(err, AM_EFORMAT, "netlink reply with %zu stray bytes", left) : WG_GENL_MORE;
 }
 
 int wg_genl_parse_family(const void *buf, size_t len, const struct wg_genl_expect *expect, uint16_t *family,

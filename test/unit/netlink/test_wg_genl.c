@@ -127,6 +127,14 @@ Test(netlink_wg_genl, every_truncation_is_refused_or_incomplete)
     }
 }
 
+Test(netlink_wg_genl, message_longer_than_its_datagram_is_refused)
+{
+    struct wg_device_observed device = {0};
+    struct am_err err = {0};
+    cr_assert_eq(parse_device("wg_genl/length-beyond", &device, &err), AM_EFORMAT);
+    cr_assert_not_null(strstr(err.text, "stray bytes"), "%s", err.text);
+}
+
 /* Sends edits through as many messages as they need and reads these back as if the kernel had sent them. */
 static size_t round_trip(const struct wg_edit *edits, size_t len, size_t capacity,
                          struct wg_device_observed *device)

@@ -8,6 +8,14 @@ import { INTERFACE, assertAllPing, assertDeviceAgrees } from "../e2e/lib/checks.
 import { cluster, instance, nodes } from "../e2e/lib/mesh.mjs";
 import { accountNonce } from "../e2e/lib/witness.mjs";
 
+const DEVICE_CHECK_MS = 300_000; // an emulated processor
+
+test("kernel: the reconciler drives a kernel device", async () => {
+  const report = await runInNode(instance, nodes()[0], ["device_check", "kernel"], { timeoutMs: DEVICE_CHECK_MS });
+  assert.match(report, /^ok - /m);
+  assert.doesNotMatch(report, /^FAILED/m);
+});
+
 for (const node of nodes()) {
   test(`kernel: the device of ${node.name} is the kernel's`, async () => {
     assert.match(await runInNode(instance, node, ["uname", "-v"]), /Debian/);

@@ -26,7 +26,9 @@ export function agentEnvironment(node) {
   };
 }
 
-export function guestAgentCommand(node, listen, { rootKey = ACCOUNTS.kmsRoot.key, appId = node.memberContract } = {}) {
-  return [process.execPath, join(ROOT, "test/devnet/guest-agent.mjs"),
-    "--listen", listen, "--app-id", appId, "--kms-root-key", rootKey];
+// The guest-agent simulator that speaks for a node; `options` make it say something wrong.
+export function guestAgentCommand(node, listen, options = {}) {
+  const { rootKey = ACCOUNTS.kmsRoot.key, appId = node.memberContract, fault } = options;
+  return [process.execPath, join(ROOT, "test/devnet/guest-agent.mjs"), "--listen", listen, "--app-id", appId,
+    "--kms-root-key", rootKey, ...(fault ? ["--fault", fault] : [])];
 }

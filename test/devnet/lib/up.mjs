@@ -62,7 +62,7 @@ async function recordNodes(instance, deployment, count, backend) {
   indices.forEach((index, i) => recordNode(instance, index, backend, members[i]));
 }
 
-export async function up(instance, { nodes: count = 3, backend: wanted = "auto", watch } = {}, say = () => {}) {
+export async function up(instance, { nodes: count = 3, backend: wanted = "auto", guestBinaries, watch } = {}, say = () => {}) {
   checkPrerequisites(count);
   const backend = await chooseBackend(wanted);
   await startOver(instance);
@@ -76,7 +76,7 @@ export async function up(instance, { nodes: count = 3, backend: wanted = "auto",
       return listNodes(instance);
     })(),
     started,
-    backend.kind === "guest" && step(say, "guests", "kernel and initramfs", () => buildGuestImage(instance)),
+    backend.kind === "guest" && step(say, "guests", "kernel and initramfs", () => buildGuestImage(instance, guestBinaries)),
   ]);
   await step(say, "nodes", nodes.map((node) => node.name).join(" "), () =>
     Promise.all(nodes.map((node) => startNode(instance, node))));

@@ -1,0 +1,49 @@
+// A node of which no agent is a member yet: where tests start agents that have something wrong about them.
+
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { AGENT, agentEnvironment } from "../../devnet/lib/agent.mjs";
+import { deployMembers } from "../../devnet/lib/deploy.mjs";
+import { runInNode } from "../../devnet/lib/node.mjs";
+import { room } from "../../devnet/lib/node-room.mjs";
+import { createRoom } from "../../devnet/lib/room.mjs";
+import { DevnetError } from "../../devnet/lib/run.mjs";
+import { nodeAddress } from "../../devnet/lib/topology.mjs";
+import { plugRoom } from "../../devnet/lib/world.mjs";
+
+export async function openSpare(instance, deployment, index) {
+  const [memberContract] = await deployMembers(instance, deployment, [index]);
+  const spare = { name: `n${index}`, kind: "room", backend: "userspace", index, memberContract, address: nodeAddress(index) };
+  await plugRoom(instance, await createRoom(instance, spare.name), index);
+  return spare;
+}
+
+// Starts an agent and waits for the first line that matches, or for its end. Gives {line, lines, code}: code is
+// undefined while the agent runs; `stop` ends it.
+export async function startWrongAgent(instance, spare, overrides, expected, { timeoutMs = 40_000 } = {}) {
+  const env = Object.entries({ ...agentEnvironment(spare), LOG_FORMAT: "json", ...overrides });
+  const assignments = env.filter(([, value]) => value !== undefined).map(([name, value]) => `${name}=${value}`);
+  const [command, ...words] = room.command(instance, spare, ["env", "-i", `PATH=${process.env.PATH}`, ...assignments, AGENT]);
+  const child = spawn(command, words, { stdio: ["ignore", "pipe", "pipe"] });
+  const lines = [];
+  const ended = new Promise((resolve) => child.on("close", resolve));
+  const matched = new Promise((resolve) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      createInterface({ input: stream }).on("line", (line) => {
+        lines.push(line);
+        if (expected.test(line)) resolve(line);
+      });
+    }
+  });
+  const late = new Promise((resolve) => setTimeout(resolve, timeoutMs, "late").unref());
+  const outcome = await Promise.race([matched, ended.then(() => "ended"), late]);
+  const stop = async () => {
+    await runInNode(instance, spare, ["sh", "-c", "kill $(pidof cluster-mesh-agent) 2>/dev/null || true"]);
+    return ended;
+  };
+  if (outcome === "late") {
+    await stop();
+    throw new DevnetError(`no line matches ${expected} within ${timeoutMs / 1000} s:\n${lines.join("\n")}`);
+  }
+  return { line: lines.find((line) => expected.test(line)), lines, ended, stop };
+}

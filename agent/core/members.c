@@ -281,9 +281,10 @@ static void members_change_wg_key(struct core *core, uint32_t index, const struc
     members_link_row(&core->members, index);
     members_settle_rivals(core, &before);
     members_settle_rivals(core, row);
+    if (row->is_self)
+        return;
     core->device.dirty = true;
-    if (!row->is_self)
-        members_ask(&core->members, index, ROW_TELL_KEY);
+    members_ask(&core->members, index, ROW_TELL_KEY);
 }
 
 /* A stream proves who it is by this key, so the old streams end. */

@@ -1,0 +1,248 @@
+#include "test/unit/core/kit.h"
+
+#include <string.h>
+
+#include "agent/core/head.h"
+
+struct core_record kit_record(uint32_t n)
+{
+    struct core_record record = {.mesh_ip = 0x0a0d0001u + n, .registered_at = 1700000000u + n};
+
+    be32_write(record.member_id.b, n);
+    record.member_id.b[31] = 1;
+    be32_write(record.member_contract.b, 0xc0000000u + n);
+    be32_write(record.x_pubkey.b, 0x11000000u + n);
+    be32_write(record.wg_pubkey.b, 0x22000000u + n);
+    be32_write(record.ed25519_pubkey.b, 0x33000000u + n);
+    return record;
+}
+
+void kit_init(struct kit *kit, uint32_t self)
+{
+    struct core_record record = kit_record(self);
+
+    *kit = (struct kit){.now_ms = 5000, .block = 100, .handshake_age_s = CORE_NEVER};
+    kit->core = core_new(&(struct core_config){.seed = 7, .can_dial = true});
+    kit->identity = (struct core_identity){.member_contract = record.member_contract,
+                                           .member_id = record.member_id,
+                                           .x_pubkey = record.x_pubkey,
+                                           .wg_pubkey = record.wg_pubkey,
+                                           .ed25519_pubkey = record.ed25519_pubkey};
+    kit->state = (struct core_chain_state){.cidr_ip = 0x0a0d0000u, .cidr_prefix = 16};
+    kit_event(kit, CORE_EVENT_STARTED);
+}
+
+void kit_free(struct kit *kit)
+{
+    core_free(kit->core);
+}
+
+void kit_step(struct kit *kit, const struct core_event *event)
+{
+    kit->actions_len = 0;
+    core_step(kit->core, kit->now_ms, event);
+    while (core_next_action(kit->core, &kit->actions[kit->actions_len]))
+        cr_assert_lt(++kit->actions_len, KIT_ACTIONS_MAX);
+}
+
+void kit_event(struct kit *kit, enum core_event_type type)
+{
+    kit_step(kit, &(struct core_event){.type = type});
+}
+
+void kit_tick(struct kit *kit, uint64_t later_ms)
+{
+    kit->now_ms += later_ms;
+    kit_event(kit, CORE_EVENT_TICK);
+}
+
+void kit_deadline(struct kit *kit)
+{
+    uint64_t deadline = core_deadline(kit->core);
+
+    cr_assert_neq(deadline, CORE_NEVER);
+    if (deadline > kit->now_ms)
+        kit->now_ms = deadline;
+    kit_event(kit, CORE_EVENT_TICK);
+}
+
+size_t kit_count(const struct kit *kit, enum core_action_type type)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < kit->actions_len; i++)
+        count += kit->actions[i].type == type;
+    return count;
+}
+
+bool kit_has(const struct kit *kit, enum core_action_type type)
+{
+    return kit_count(kit, type) == 1;
+}
+
+bool kit_has_index(const struct kit *kit, enum core_action_type type, uint32_t index)
+{
+    for (size_t i = 0; i < kit->actions_len; i++)
+        if (kit->actions[i].type == type && kit->actions[i].index == index)
+            return true;
+    return false;
+}
+
+bool kit_told(const struct kit *kit, enum core_peer_event event, uint32_t index)
+{
+    for (size_t i = 0; i < kit->actions_len; i++)
+        if (kit->actions[i].type == CORE_TELL_PEER && kit->actions[i].peer.index == index &&
+            kit->actions[i].peer.event == event)
+            return true;
+    return false;
+}
+
+void kit_add(struct kit *kit, const struct core_record *record)
+{
+    kit->state.head = head_after_registration(&kit->state.head, ++kit->state.version, record);
+    cr_assert_lt(kit->state.members, KIT_ROWS_MAX);
+    kit->rows[kit->state.members++] = *record;
+}
+
+void kit_touch(struct kit *kit)
+{
+    kit->state.version++;
+    kit->state.head.b[0] ^= 0xff;
+}
+
+void kit_remove(struct kit *kit, uint32_t index)
+{
+    kit->rows[index].removed = true;
+    kit->state.removed++;
+    kit_touch(kit);
+    kit_touch(kit);
+}
+
+void kit_identity_ready(struct kit *kit)
+{
+    kit_step(kit, &(struct core_event){.type = CORE_EVENT_IDENTITY_READY, .identity = kit->identity});
+}
+
+void kit_self_absent(struct kit *kit)
+{
+    kit_event(kit, CORE_EVENT_SELF_RECORD);
+}
+
+void kit_self_present(struct kit *kit, const struct core_record *record, uint32_t wg_generation)
+{
+    kit_step(kit, &(struct core_event){
+                      .type = CORE_EVENT_SELF_RECORD,
+                      .self = {.present = true, .record = *record, .wg_generation = wg_generation}});
+}
+
+void kit_failed(struct kit *kit, enum core_event_type type, const char *text, bool retryable)
+{
+    kit_step(kit, &(struct core_event){.type = type, .failure = {.text = text, .retryable = retryable}});
+}
+
+void kit_read_failed(struct kit *kit, enum core_read what)
+{
+    kit_step(kit, &(struct core_event){.type = CORE_EVENT_READ_FAILED,
+                                       .read_failure = {.what = what, .text = "eth_call: refused"}});
+}
+
+void kit_state(struct kit *kit)
+{
+    kit->state.block = kit->block++;
+    kit_step(kit, &(struct core_event){.type = CORE_EVENT_CHAIN_STATE, .chain = kit->state});
+}
+
+void kit_page(struct kit *kit)
+{
+    struct core_event event = {.type = CORE_EVENT_MEMBERS_PAGE, .page = {.total = kit->state.members}};
+
+    for (size_t i = 0; i < kit->actions_len; i++) {
+        const struct core_action *action = &kit->actions[i];
+        if (action->type != CORE_DO_READ_PAGE)
+            continue;
+        cr_assert_leq(action->page.offset + (uint64_t)action->page.limit, kit->state.members);
+        event.page.offset = action->page.offset;
+        event.page.records = kit->rows + action->page.offset;
+        event.page.records_len = action->page.limit;
+    }
+    cr_assert(event.page.records, "no page is being read");
+    kit_step(kit, &event);
+}
+
+void kit_applied(struct kit *kit)
+{
+    kit_event(kit, CORE_EVENT_DEVICE_APPLIED);
+}
+
+void kit_observed(struct kit *kit, uint64_t handshake_age_s)
+{
+    struct core_observed_peer peers[KIT_ROWS_MAX];
+    struct core_desired_peer peer;
+    size_t len = 0;
+
+    kit->handshake_age_s = handshake_age_s;
+    for (uint32_t cursor = 0; core_next_desired_peer(kit->core, &cursor, &peer);)
+        peers[len++] = (struct core_observed_peer){
+            .wg_pubkey = peer.wg_pubkey, .handshake_age_s = handshake_age_s, .rx_bytes = 10, .tx_bytes = 20};
+    kit_step(kit, &(struct core_event){.type = CORE_EVENT_DEVICE_OBSERVED,
+                                       .observed = {.peers = peers, .peers_len = len}});
+}
+
+void kit_stream(struct kit *kit, enum core_event_type type, uint32_t index, bool dialed)
+{
+    kit_step(kit, &(struct core_event){
+                      .type = type,
+                      .stream = {.index = index, .dialed = dialed, .text = "the gateway closed the stream"}});
+}
+
+/* Fires the timer and answers device work; true when the state is being read. */
+static bool kit_pass(struct kit *kit)
+{
+    kit_deadline(kit);
+    bool reading = kit_has(kit, CORE_DO_READ_STATE);
+    if (kit_has(kit, CORE_DO_APPLY_DEVICE))
+        kit_applied(kit);
+    if (kit_has(kit, CORE_DO_OBSERVE_DEVICE))
+        kit_observed(kit, kit->handshake_age_s);
+    return reading;
+}
+
+void kit_sync(struct kit *kit)
+{
+    bool reading = kit_has(kit, CORE_DO_READ_STATE);
+
+    for (int i = 0; i < 1000 && !reading; i++)
+        reading = kit_pass(kit);
+    cr_assert(reading);
+    kit_state(kit);
+    while (kit_has(kit, CORE_DO_READ_PAGE))
+        kit_page(kit);
+}
+
+void kit_join(struct kit *kit, uint32_t self, uint32_t len)
+{
+    kit_init(kit, self);
+    for (uint32_t n = 0; n < len; n++) {
+        struct core_record record = kit_record(n);
+        kit_add(kit, &record);
+    }
+    kit_identity_ready(kit);
+    kit_self_present(kit, &kit->rows[self], 0);
+    kit_sync(kit);
+}
+
+struct core_status kit_status(const struct kit *kit)
+{
+    struct core_status status;
+
+    core_status(kit->core, &status);
+    return status;
+}
+
+struct core_member kit_member(const struct kit *kit, uint32_t index)
+{
+    struct core_member member;
+
+    cr_assert(core_member_at(kit->core, index, &member));
+    return member;
+}

@@ -1,0 +1,77 @@
+/* A core under test with a registry of made-up members; its actions are collected after every step. */
+#ifndef UNIT_CORE_KIT_H
+#define UNIT_CORE_KIT_H
+
+#include <criterion/criterion.h>
+
+#include "agent/core/core.h"
+
+#define KIT_ACTIONS_MAX 2048
+#define KIT_ROWS_MAX 256
+
+struct kit {
+    struct core *core;
+    uint64_t now_ms;
+    uint64_t block;
+    uint64_t handshake_age_s;                    /* as last observed */
+    struct core_action actions[KIT_ACTIONS_MAX]; /* of the last step */
+    size_t actions_len;
+    struct core_identity identity; /* of the node */
+    struct core_chain_state state; /* of the registry */
+    struct core_record rows[KIT_ROWS_MAX];
+};
+
+/* Member number `n`: id 0xnnnn... in its first bytes, so that ids are in the order of the numbers. */
+struct core_record kit_record(uint32_t n);
+
+/* A started core whose identity is that of member `self`, in an empty registry. */
+void kit_init(struct kit *kit, uint32_t self);
+void kit_free(struct kit *kit);
+
+/* Feeds one event at the present time and collects the actions. */
+void kit_step(struct kit *kit, const struct core_event *event);
+void kit_event(struct kit *kit, enum core_event_type type);
+
+/* Lets time pass and fires the timer. */
+void kit_tick(struct kit *kit, uint64_t later_ms);
+
+/* Goes to the deadline and fires the timer. */
+void kit_deadline(struct kit *kit);
+
+/* The last step's actions of a type; with an index, for peers. */
+size_t kit_count(const struct kit *kit, enum core_action_type type);
+bool kit_has(const struct kit *kit, enum core_action_type type);
+bool kit_has_index(const struct kit *kit, enum core_action_type type, uint32_t index);
+bool kit_told(const struct kit *kit, enum core_peer_event event, uint32_t index);
+
+/* Registers a member in the registry, with the head as the chain makes it. */
+void kit_add(struct kit *kit, const struct core_record *record);
+
+/* A change of another kind than a registration. */
+void kit_touch(struct kit *kit);
+void kit_remove(struct kit *kit, uint32_t index);
+
+/* Answers. */
+void kit_identity_ready(struct kit *kit);
+void kit_self_absent(struct kit *kit);
+void kit_self_present(struct kit *kit, const struct core_record *record, uint32_t wg_generation);
+void kit_self_failed(struct kit *kit);
+void kit_state(struct kit *kit);
+void kit_page(struct kit *kit); /* answers the READ_PAGE of the last step */
+void kit_failed(struct kit *kit, enum core_event_type type, const char *text, bool retryable);
+void kit_read_failed(struct kit *kit, enum core_read what);
+void kit_applied(struct kit *kit);
+void kit_observed(struct kit *kit, uint64_t handshake_age_s); /* all desired peers, with this handshake */
+void kit_stream(struct kit *kit, enum core_event_type type, uint32_t index, bool dialed);
+
+/* Fires timers and answers device work until the core wants the state, then answers with it and all pages. */
+void kit_sync(struct kit *kit);
+
+/* Runs the core from its start to where it knows the registry: kit_init, registered member `self` among
+ * `len`. */
+void kit_join(struct kit *kit, uint32_t self, uint32_t len);
+
+struct core_status kit_status(const struct kit *kit);
+struct core_member kit_member(const struct kit *kit, uint32_t index);
+
+#endif

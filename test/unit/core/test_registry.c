@@ -1,0 +1,266 @@
+#include "test/unit/core/kit.h"
+
+static const struct core_action *page_of(const struct kit *kit)
+{
+    for (size_t i = 0; i < kit->actions_len; i++)
+        if (kit->actions[i].type == CORE_DO_READ_PAGE)
+            return &kit->actions[i];
+    cr_assert_fail("no page is asked for");
+    return NULL;
+}
+
+static void poll(struct kit *kit)
+{
+    for (int i = 0; i < 100 && !kit_has(kit, CORE_DO_READ_STATE); i++)
+        kit_deadline(kit);
+    kit_state(kit);
+}
+
+Test(registry, an_unchanged_version_reads_no_page)
+{
+    struct kit kit;
+
+    kit_join(&kit, 0, 3);
+    poll(&kit);
+    cr_assert_not(kit_has(&kit, CORE_DO_READ_PAGE));
+    cr_assert_eq(kit_status(&kit).block, kit.state.block);
+    cr_assert_eq(kit_status(&kit).version, 3);
+    kit_free(&kit);
+}
+
+Test(registry, polls_every_three_seconds_with_jitter)
+{
+    struct kit kit;
+
+    kit_join(&kit, 0, 1);
+    kit_applied(&kit);
+    kit_observed(&kit, CORE_NEVER);
+    uint64_t since = kit.now_ms;
+    for (int i = 0; i < 100 && !kit_has(&kit, CORE_DO_READ_STATE); i++)
+        kit_deadline(&kit);
+    cr_assert_geq(kit.now_ms - since, 2700);
+    cr_assert_leq(kit.now_ms - since, 3000);
+    kit_free(&kit);
+}
+
+Test(registry, pages_are_bounded_and_pinned_to_the_block_of_the_state)
+{
+    struct kit kit;
+    struct core_record self = kit_record(0);
+
+    kit_init(&kit, 0);
+    for (uint32_t n = 0; n < 120; n++) {
+        struct core_record record = kit_record(n);
+        kit_add(&kit, &record);
+    }
+    kit_identity_ready(&kit);
+    kit_self_present(&kit, &self, 0);
+    kit_state(&kit);
+    cr_assert_eq(page_of(&kit)->page.offset, 0);
+    cr_assert_eq(page_of(&kit)->page.limit, 50);
+    cr_assert_eq(page_of(&kit)->page.block, kit.state.block);
+    kit_page(&kit);
+    cr_assert_eq(page_of(&kit)->page.offset, 50);
+    kit_page(&kit);
+    cr_assert_eq(page_of(&kit)->page.offset, 100);
+    cr_assert_eq(page_of(&kit)->page.limit, 20);
+    cr_assert_not(kit_has(&kit, CORE_DO_APPLY_DEVICE), "one pass when the table is whole");
+    kit_page(&kit);
+    cr_assert(kit_has(&kit, CORE_DO_APPLY_DEVICE));
+    cr_assert_eq(kit_status(&kit).peers, 119);
+    kit_free(&kit);
+}
+
+Test(registry, additions_read_only_what_is_new)
+{
+    struct kit kit;
+    struct core_record record = kit_record(3);
+
+    kit_join(&kit, 0, 3);
+    kit_add(&kit, &record);
+    poll(&kit);
+    cr_assert_eq(page_of(&kit)->page.offset, 3);
+    cr_assert_eq(page_of(&kit)->page.limit, 1);
+    kit_page(&kit);
+    cr_assert(kit_told(&kit, CORE_PEER_JOINED, 3));
+    cr_assert_eq(kit_status(&kit).version, 4);
+    kit_free(&kit);
+}
+
+Test(registry, an_addition_that_the_head_does_not_prove_reads_all)
+{
+    struct kit kit;
+    struct core_record record = kit_record(3);
+
+    kit_join(&kit, 0, 3);
+    kit_add(&kit, &record);
+    kit.state.head.b[5] ^= 1; /* as when a reorg exchanged earlier members too */
+    poll(&kit);
+    kit_page(&kit);
+    cr_assert_not(kit_told(&kit, CORE_PEER_JOINED, 3));
+    cr_assert_eq(page_of(&kit)->page.offset, 0);
+    kit_page(&kit);
+    cr_assert(kit_told(&kit, CORE_PEER_JOINED, 3));
+    kit_free(&kit);
+}
+
+Test(registry, other_changes_read_all)
+{
+    struct kit kit;
+
+    kit_join(&kit, 0, 3);
+    kit_remove(&kit, 2);
+    poll(&kit);
+    cr_assert_eq(page_of(&kit)->page.offset, 0);
+    kit_page(&kit);
+    cr_assert(kit_told(&kit, CORE_PEER_REMOVED, 2));
+    cr_assert_eq(kit_status(&kit).live_members, 2);
+    kit_free(&kit);
+}
+
+Test(registry, a_lagging_rpc_is_not_believed_for_a_minute)
+{
+    struct kit kit;
+    struct core_chain_state fresh;
+
+    kit_join(&kit, 0, 3);
+    fresh = kit.state;
+    kit.state = (struct core_chain_state){
+        .version = 1, .members = 1, .cidr_ip = fresh.cidr_ip, .cidr_prefix = fresh.cidr_prefix};
+    kit.block = 50;
+    poll(&kit);
+    cr_assert_not(kit_has(&kit, CORE_DO_READ_PAGE));
+    cr_assert_eq(kit_status(&kit).peers, 2);
+    cr_assert(strstr(kit_status(&kit).chain_error, "lags"), "%s", kit_status(&kit).chain_error);
+    kit.now_ms += 61000;
+    kit_event(&kit, CORE_EVENT_TICK);
+    poll(&kit);
+    cr_assert(kit_has(&kit, CORE_DO_READ_PAGE), "a chain that stays shorter was reorganised");
+    kit_free(&kit);
+}
+
+Test(registry, a_failed_read_is_told_and_repeated)
+{
+    struct kit kit;
+
+    kit_join(&kit, 0, 2);
+    for (int i = 0; i < 100 && !kit_has(&kit, CORE_DO_READ_STATE); i++)
+        kit_deadline(&kit);
+    kit_read_failed(&kit, CORE_READ_STATE);
+    cr_assert_str_eq(kit_status(&kit).chain_error, "eth_call: refused");
+    poll(&kit);
+    cr_assert_str_eq(kit_status(&kit).chain_error, "");
+    kit_free(&kit);
+}
+
+static void assert_state_refused(struct core_chain_state state)
+{
+    struct kit kit;
+
+    kit_join(&kit, 0, 2);
+    state.block = kit.block;
+    for (int i = 0; i < 100 && !kit_has(&kit, CORE_DO_READ_STATE); i++)
+        kit_deadline(&kit);
+    kit_step(&kit, &(struct core_event){.type = CORE_EVENT_CHAIN_STATE, .chain = state});
+    cr_assert_not(kit_has(&kit, CORE_DO_READ_PAGE));
+    cr_assert_str_neq(kit_status(&kit).chain_error, "");
+    kit_free(&kit);
+}
+
+Test(registry, a_senseless_state_is_refused)
+{
+    const struct core_chain_state sane = {
+        .version = 9, .members = 3, .cidr_ip = 0x0a0d0000u, .cidr_prefix = 16};
+    struct core_chain_state state = sane;
+
+    state.cidr_prefix = 7;
+    assert_state_refused(state);
+    state.cidr_prefix = 30;
+    assert_state_refused(state);
+    state = sane;
+    state.removed = 4;
+    assert_state_refused(state);
+    state = sane;
+    state.members = 10;
+    assert_state_refused(state);
+}
+
+Test(registry, a_page_of_another_state_is_refused)
+{
+    struct kit kit;
+    struct core_record record = kit_record(2);
+    struct core_event event = {.type = CORE_EVENT_MEMBERS_PAGE,
+                               .page = {.offset = 2, .total = 4, .records = &record, .records_len = 1}};
+
+    kit_join(&kit, 0, 2);
+    kit_add(&kit, &record);
+    poll(&kit);
+    kit_step(&kit, &event);
+    cr_assert_str_neq(kit_status(&kit).chain_error, "");
+    cr_assert_eq(kit_status(&kit).members, 2);
+    kit_step(&kit, &event);
+    cr_assert_eq(kit_status(&kit).members, 2, "nothing is in flight any more");
+    kit_free(&kit);
+}
+
+Test(registry, a_read_that_broke_off_is_not_built_upon)
+{
+    struct kit kit;
+
+    kit_join(&kit, 0, 120);
+    kit_remove(&kit, 7);
+    poll(&kit);
+    kit_page(&kit);
+    cr_assert_eq(kit_status(&kit).live_members, 119);
+    kit_read_failed(&kit, CORE_READ_PAGE);
+    kit.rows[7].removed = false; /* a reorg takes the removal back: version and head are as before */
+    kit.state.removed = 0;
+    kit.state.version = 120;
+    kit.state.head.b[0] ^= 0xff;
+    kit.state.head.b[0] ^= 0xff;
+    poll(&kit);
+    cr_assert(kit_has(&kit, CORE_DO_READ_PAGE));
+    cr_assert_eq(page_of(&kit)->page.offset, 0);
+    while (kit_has(&kit, CORE_DO_READ_PAGE))
+        kit_page(&kit);
+    cr_assert_eq(kit_status(&kit).live_members, 120);
+    kit_free(&kit);
+}
+
+Test(registry, a_reorg_that_exchanges_members_replaces_rows)
+{
+    struct kit kit;
+
+    kit_join(&kit, 0, 4);
+    kit.rows[2] = kit_record(3);
+    kit.rows[3] = kit_record(2);
+    kit.state.head.b[0] ^= 1;
+    poll(&kit);
+    kit_page(&kit);
+    cr_assert(kit_told(&kit, CORE_PEER_REMOVED, 2));
+    cr_assert(kit_told(&kit, CORE_PEER_REMOVED, 3));
+    cr_assert(kit_has_index(&kit, CORE_DO_REMOVE_STREAM_PEER, 2));
+    cr_assert_eq(page_of(&kit)->page.offset, 2);
+    kit_page(&kit);
+    cr_assert(kit_told(&kit, CORE_PEER_JOINED, 2));
+    cr_assert(kit_told(&kit, CORE_PEER_JOINED, 3));
+    cr_assert_eq(kit_status(&kit).peers, 3);
+    cr_assert_eq(kit_member(&kit, 2).record.mesh_ip, kit_record(3).mesh_ip);
+    kit_free(&kit);
+}
+
+Test(registry, a_reorg_that_takes_members_away_removes_rows)
+{
+    struct kit kit;
+
+    kit_join(&kit, 0, 4);
+    kit.state.members = 2;
+    kit.state.version = 2;
+    poll(&kit);
+    kit_page(&kit);
+    cr_assert(kit_told(&kit, CORE_PEER_REMOVED, 2));
+    cr_assert(kit_told(&kit, CORE_PEER_REMOVED, 3));
+    cr_assert_eq(kit_status(&kit).members, 2);
+    cr_assert_eq(kit_status(&kit).live_members, 2);
+    kit_free(&kit);
+}

@@ -59,7 +59,8 @@ struct operation_result {
     uint32_t retry_after_s;  /* a service's wish, 0 when there was none */
 };
 
-/* `detail` says more about the state (which call, which attempt) and lives during the call only. */
+/* `detail` says more about the state (which call, which attempt) and lives during the call only. Comes first
+ * from within operation_start. */
 typedef void (*operation_progress_fn)(void *user, enum operation_state state, const char *detail);
 typedef void (*operation_done_fn)(void *user, const struct operation_result *result);
 

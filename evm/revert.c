@@ -63,6 +63,15 @@ static const char *const sig_chain_links[] = {
     "the KMS root is not on the cluster's list",
 };
 
+const char *revert_advice(const char *text)
+{
+    for (size_t i = 0; i < sizeof(advices) / sizeof(advices[0]); i++) {
+        if (strncmp(text, advices[i].beginning, strlen(advices[i].beginning)) == 0)
+            return advices[i].advice;
+    }
+    return NULL;
+}
+
 static void append(struct text *text, const char *more, size_t len)
 {
     for (size_t i = 0; i < len && text->left > 1; i++, text->left--)
@@ -77,12 +86,10 @@ static void append_string(struct text *text, const char *more)
 
 static void append_advice(struct text *text, const char *name)
 {
-    for (size_t i = 0; i < sizeof(advices) / sizeof(advices[0]); i++) {
-        if (strncmp(name, advices[i].beginning, strlen(advices[i].beginning)) == 0) {
-            append_string(text, ": ");
-            append_string(text, advices[i].advice);
-            return;
-        }
+    const char *advice = revert_advice(name);
+    if (advice) {
+        append_string(text, ": ");
+        append_string(text, advice);
     }
 }
 

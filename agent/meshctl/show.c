@@ -1,0 +1,250 @@
+#include "agent/meshctl/show.h"
+
+#include <inttypes.h>
+#include <json-c/json_object.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "crypto/bytes.h"
+
+#define SHORT_BYTES 6 /* of an id, in tables */
+#define LABEL "%-16s "
+#define AMOUNT_SIZE 32
+
+/* ---- Text ---- */
+
+static void print_hex(const char *label, const uint8_t *bytes, size_t len)
+{
+    char digits[2 * 32 + 1];
+    hex_encode(bytes, len, digits);
+    printf(LABEL "0x%s\n", label, digits);
+}
+
+static void print_key(const char *label, const uint8_t key[32])
+{
+    char base64[sodium_base64_ENCODED_LEN(32, sodium_base64_VARIANT_ORIGINAL)];
+    sodium_bin2base64(base64, sizeof(base64), key, 32, sodium_base64_VARIANT_ORIGINAL);
+    printf(LABEL "%s\n", label, base64);
+}
+
+static const char *format_amount(uint64_t bytes, char out[AMOUNT_SIZE])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    double amount = (double)bytes;
+    size_t unit = 0;
+    for (; amount >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
+        amount /= 1024;
+    snprintf(out, AMOUNT_SIZE, unit ? "%.1f %s" : "%.0f %s", amount, units[unit]);
+    return out;
+}
+
+static const char *format_age(uint64_t seconds, char out[AMOUNT_SIZE])
+{
+    const uint64_t minutes = seconds / 60, hours = minutes / 60, days = hours / 24;
+    if (days)
+        snprintf(out, AMOUNT_SIZE, "%" PRIu64 "d %" PRIu64 "h", days, hours % 24);
+    else if (hours)
+        snprintf(out, AMOUNT_SIZE, "%" PRIu64 "h %" PRIu64 "m", hours, minutes % 60);
+    else if (minutes)
+        snprintf(out, AMOUNT_SIZE, "%" PRIu64 "m %" PRIu64 "s", minutes, seconds % 60);
+    else
+        snprintf(out, AMOUNT_SIZE, "%" PRIu64 "s", seconds);
+    return out;
+}
+
+static void print_if_any(const char *label, const char *text)
+{
+    if (*text)
+        printf(LABEL "%s\n", label, text);
+}
+
+static void show_self_text(const api_Self *self)
+{
+    print_hex("member", self->member_id, sizeof(self->member_id));
+    print_hex("member contract", self->member_contract, sizeof(self->member_contract));
+    print_hex("cluster", self->cluster, sizeof(self->cluster));
+    if (self->registered) {
+        printf(LABEL "%s  %s\n", "mesh address", self->mesh_ipv4, self->mesh_ipv6);
+        print_key("wireguard key", self->wg_pubkey);
+    }
+}
+
+void show_status_text(const api_Status *status, const api_Self *self)
+{
+    char age[AMOUNT_SIZE];
+    printf(LABEL "%s\n", "phase", api_phase_name(status->phase));
+    print_if_any("reason", status->reason);
+    if (self)
+        show_self_text(self);
+    printf(LABEL "%" PRIu32 " live of %" PRIu32 " registered\n", "members", status->live_members,
+           status->members);
+    printf(LABEL "%" PRIu32 " up, %" PRIu32 " streams\n", "peers", status->up_peers, status->streams);
+    printf(LABEL "%" PRIu64 ", registry version %" PRIu64 "\n", "block", status->block,
+           status->registry_version);
+    print_if_any("chain error", status->chain_error);
+    print_if_any("device error", status->device_error);
+    printf(LABEL "%s, up for %s\n", "agent", status->agent_version, format_age(status->uptime_s, age));
+}
+
+static const char *format_short_id(const uint8_t *id, char out[2 * SHORT_BYTES + 1])
+{
+    hex_encode(id, SHORT_BYTES, out);
+    return out;
+}
+
+void show_peers_header(void)
+{
+    printf("%5s  %-12s  %-15s  %-5s  %-9s  %-9s  %10s  %10s  %s\n", "INDEX", "MEMBER", "ADDRESS", "STATE",
+           "TRANSPORT", "HANDSHAKE", "RECEIVED", "SENT", "PROBLEM");
+}
+
+void show_peer_text(const api_Peer *peer)
+{
+    char id[2 * SHORT_BYTES + 1], age[AMOUNT_SIZE] = "never", rx[AMOUNT_SIZE], tx[AMOUNT_SIZE];
+    if (peer->has_handshake_age_s)
+        format_age(peer->handshake_age_s, age);
+    printf("%5" PRIu32 "  %-12s  %-15s  %-5s  %-9s  %-9s  %10s  %10s  %s\n", peer->index,
+           format_short_id(peer->member_id, id), peer->mesh_ipv4, peer->up ? "up" : "down",
+           api_transport_name(peer->transport), age, format_amount(peer->rx_bytes, rx),
+           format_amount(peer->tx_bytes, tx), peer->problem);
+}
+
+static void format_time(uint64_t unix_ms, char out[32])
+{
+    const time_t seconds = (time_t)(unix_ms / 1000);
+    struct tm utc;
+    gmtime_r(&seconds, &utc);
+    const size_t len = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(out + len, 32 - len, ".%03uZ", (unsigned)(unix_ms % 1000));
+}
+
+void show_event_text(const api_PeerEvent *event)
+{
+    char when[32], id[2 * SHORT_BYTES + 1];
+    format_time(event->unix_ms, when);
+    const char *const name = api_peer_event_name(event->kind);
+    if (event->has_peer)
+        printf("%s  %-17s  #%-4" PRIu32 " %s  %-15s  %-4s  %s\n", when, name, event->peer.index,
+               format_short_id(event->peer.member_id, id), event->peer.mesh_ipv4,
+               event->peer.up ? "up" : "down", api_transport_name(event->peer.transport));
+    else if (event->kind == api_PeerEvent_Kind_LOST)
+        printf("%s  %-17s  %" PRIu64 " events\n", when, name, event->lost);
+    else
+        printf("%s  %s\n", when, name);
+}
+
+/* ---- JSON ---- */
+
+static json_object *hex_of(const uint8_t *bytes, size_t len)
+{
+    char digits[2 * 32 + 3] = "0x";
+    hex_encode(bytes, len, digits + 2);
+    return json_object_new_string(digits);
+}
+
+static void add_text(json_object *object, const char *name, const char *text)
+{
+    json_object_object_add(object, name, json_object_new_string(text));
+}
+
+static void add_count(json_object *object, const char *name, uint64_t count)
+{
+    json_object_object_add(object, name, json_object_new_uint64(count));
+}
+
+static void add_flag(json_object *object, const char *name, bool flag)
+{
+    json_object_object_add(object, name, json_object_new_boolean(flag));
+}
+
+#define ADD_HEX(object, message, field)                                                                      \
+    json_object_object_add(object, #field, hex_of((message)->field, sizeof((message)->field)))
+
+static void print_object(json_object *object)
+{
+    puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    json_object_put(object);
+}
+
+static json_object *object_of_self(const api_Self *self)
+{
+    json_object *object = json_object_new_object();
+    ADD_HEX(object, self, member_id);
+    ADD_HEX(object, self, member_contract);
+    ADD_HEX(object, self, cluster);
+    add_flag(object, "registered", self->registered);
+    if (self->registered) {
+        add_count(object, "index", self->index);
+        add_text(object, "mesh_ipv4", self->mesh_ipv4);
+        add_text(object, "mesh_ipv6", self->mesh_ipv6);
+    }
+    ADD_HEX(object, self, wg_pubkey);
+    ADD_HEX(object, self, x_pubkey);
+    ADD_HEX(object, self, ed25519_pubkey);
+    add_count(object, "wg_generation", self->wg_generation);
+    return object;
+}
+
+void show_status_json(const api_Status *status, const api_Self *self)
+{
+    json_object *object = json_object_new_object();
+    add_text(object, "phase", api_phase_name(status->phase));
+    add_text(object, "reason", status->reason);
+    add_flag(object, "first_converged", status->first_converged);
+    add_flag(object, "csk_acquired", status->csk_acquired);
+    add_count(object, "members", status->members);
+    add_count(object, "live_members", status->live_members);
+    add_count(object, "up_peers", status->up_peers);
+    add_count(object, "streams", status->streams);
+    add_count(object, "block", status->block);
+    add_count(object, "registry_version", status->registry_version);
+    add_text(object, "chain_error", status->chain_error);
+    add_text(object, "device_error", status->device_error);
+    add_count(object, "uptime_s", status->uptime_s);
+    add_text(object, "agent_version", status->agent_version);
+    json_object_object_add(object, "self", self ? object_of_self(self) : NULL);
+    print_object(object);
+}
+
+static json_object *object_of_peer(const api_Peer *peer)
+{
+    json_object *object = json_object_new_object();
+    add_count(object, "index", peer->index);
+    ADD_HEX(object, peer, member_id);
+    ADD_HEX(object, peer, member_contract);
+    ADD_HEX(object, peer, attestor_id);
+    add_text(object, "mesh_ipv4", peer->mesh_ipv4);
+    add_text(object, "mesh_ipv6", peer->mesh_ipv6);
+    ADD_HEX(object, peer, wg_pubkey);
+    ADD_HEX(object, peer, x_pubkey);
+    ADD_HEX(object, peer, ed25519_pubkey);
+    add_count(object, "registered_at", peer->registered_at);
+    add_flag(object, "up", peer->up);
+    add_text(object, "transport", api_transport_name(peer->transport));
+    json_object_object_add(object, "handshake_age_s",
+                           peer->has_handshake_age_s ? json_object_new_uint64(peer->handshake_age_s) : NULL);
+    add_count(object, "rx_bytes", peer->rx_bytes);
+    add_count(object, "tx_bytes", peer->tx_bytes);
+    add_text(object, "problem", peer->problem);
+    return object;
+}
+
+void show_peer_json(const api_Peer *peer)
+{
+    print_object(object_of_peer(peer));
+}
+
+void show_event_json(const api_PeerEvent *event)
+{
+    json_object *object = json_object_new_object();
+    add_text(object, "event", api_peer_event_name(event->kind));
+    add_count(object, "unix_ms", event->unix_ms);
+    if (event->has_peer)
+        json_object_object_add(object, "peer", object_of_peer(&event->peer));
+    if (event->kind == api_PeerEvent_Kind_LOST)
+        add_count(object, "lost", event->lost);
+    print_object(object);
+}

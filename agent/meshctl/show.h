@@ -1,0 +1,18 @@
+/* What meshctl prints: aligned text for people, JSON for programs (one object per line). */
+#ifndef AGENT_MESHCTL_SHOW_H
+#define AGENT_MESHCTL_SHOW_H
+
+#include "agent/api/api.h"
+
+/* `self` is NULL while the node does not know who it is. */
+void show_status_text(const api_Status *status, const api_Self *self);
+void show_status_json(const api_Status *status, const api_Self *self);
+
+void show_peers_header(void);
+void show_peer_text(const api_Peer *peer);
+void show_peer_json(const api_Peer *peer);
+
+void show_event_text(const api_PeerEvent *event);
+void show_event_json(const api_PeerEvent *event);
+
+#endif

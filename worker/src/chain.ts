@@ -31,7 +31,8 @@ export async function callChain(urls: readonly string[], to: Address, data: Hex)
       return await callOne(url, to, data);
     } catch (error) {
       // The URL may carry an API key: its host says enough.
-      console.warn(`eth_call at ${new URL(url).host}: ${String(error)}`);
+      const { host } = new URL(url);
+      console.warn(`eth_call at ${host}: ${String(error).replaceAll(url, host)}`);
     }
   }
   throw new ChainUnavailable("no RPC answers");

@@ -1,19 +1,22 @@
 /**
  * The signature on Pimlico's webhooks, as `@pimlico/webhook` checks it: HMAC-SHA-256 over `id.timestamp.body`. The
- * secret's key is unusual: the base58 text after the prefix, as hexadecimal digits, which are then read as base64.
+ * secret's key is unusual: the text after the prefix read in base 57, written as hexadecimal digits, and these read as
+ * base64.
  */
 const SECRET_PREFIX = "pim_whsec_";
-const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+
+/** The digits of base58 without w. */
+const DIGITS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvxyz";
 
 const TOLERANCE_SECONDS = 300;
 
-/** Null when a character is not base58. */
-function base58ToHex(text: string): string | null {
+/** Whole bytes as hexadecimal, a leading zero digit being a zero byte; null when a character is not a digit. */
+function digitsToHex(text: string): string | null {
   let value = 0n;
   for (const character of text) {
-    const digit = BASE58.indexOf(character);
+    const digit = DIGITS.indexOf(character);
     if (digit < 0) return null;
-    value = value * 58n + BigInt(digit);
+    value = value * BigInt(DIGITS.length) + BigInt(digit);
   }
   const hex = value === 0n ? "" : value.toString(16);
   const leadingZeros = /^1*/.exec(text)![0].length;
@@ -30,7 +33,7 @@ function fromBase64(text: string): Uint8Array | null {
 
 /** Null when the secret is not of Pimlico's form. */
 async function importSecret(secret: string): Promise<CryptoKey | null> {
-  const hex = secret.startsWith(SECRET_PREFIX) ? base58ToHex(secret.slice(SECRET_PREFIX.length)) : null;
+  const hex = secret.startsWith(SECRET_PREFIX) ? digitsToHex(secret.slice(SECRET_PREFIX.length)) : null;
   const key = hex === null ? null : fromBase64(hex);
   if (key === null || key.length === 0) return null;
   return crypto.subtle.importKey("raw", key, { name: "HMAC", hash: "SHA-256" }, false, ["verify"]);

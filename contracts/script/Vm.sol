@@ -30,6 +30,14 @@ interface Vm {
         uint256 privateKey;
     }
 
+    struct Gas {
+        uint64 gasLimit;
+        uint64 gasTotalUsed;
+        uint64 gasMemoryUsed;
+        int64 gasRefunded;
+        uint64 gasRemaining;
+    }
+
     struct Log {
         bytes32[] topics;
         bytes data;
@@ -136,6 +144,7 @@ interface Vm {
     function getRecordedLogs() external returns (Log[] memory);
     function ffi(string[] calldata command) external returns (bytes memory);
     function getCode(string calldata artifact) external view returns (bytes memory);
+    function lastCallGas() external view returns (Gas memory gas);
     function snapshotGasLastCall(string calldata group, string calldata name)
         external
         returns (uint256 gasUsed);

@@ -1,0 +1,49 @@
+/* The node's dealings with the TEE and the chain, as the core asks for them: identity, own record,
+ * registration, registry state and pages (PROTOCOL sections 3 and 4).
+ *
+ * Every request is answered by exactly one core event through `answer`, from the loop and never from within
+ * the request. Nothing here repeats a request by itself; the core does.
+ */
+#ifndef AGENT_SHELL_ONCHAIN_H
+#define AGENT_SHELL_ONCHAIN_H
+
+#include "agent/config.h"
+#include "agent/core/core.h"
+#include "crypto/secret.h"
+
+struct event_base;
+struct onchain;
+
+/* Newest WireGuard generation that a registered key is compared with. */
+#define ONCHAIN_WG_GENERATION_MAX 64
+
+typedef void (*onchain_answer_fn)(void *user, const struct core_event *event);
+
+/* `base` and `config` outlive the result. Returns NULL with `err` set. */
+struct onchain *onchain_new(struct event_base *base, const struct config *config, onchain_answer_fn answer,
+                            void *user, struct am_err *err);
+
+/* Drops what is in flight and wipes the keys; NULL is allowed. Not from within `answer`. */
+void onchain_free(struct onchain *onchain);
+
+/* IDENTITY_READY or IDENTITY_FAILED: derives the keys, checks clock and chain id, finds the cluster. */
+void onchain_read_identity(struct onchain *onchain);
+
+/* SELF_RECORD, or READ_FAILED for CORE_READ_SELF. */
+void onchain_read_self(struct onchain *onchain);
+
+/* REGISTER_DONE or REGISTER_FAILED, after the operation's receipt. */
+void onchain_register(struct onchain *onchain);
+
+/* CHAIN_STATE, or READ_FAILED for CORE_READ_STATE. */
+void onchain_read_state(struct onchain *onchain);
+
+/* MEMBERS_PAGE as of `block`, or READ_FAILED for CORE_READ_PAGE. `limit` is at most CORE_PAGE_MAX. */
+void onchain_read_page(struct onchain *onchain, uint64_t block, uint32_t offset, uint32_t limit);
+
+/* The Ed25519 seed, and the WireGuard key of the generation that the last SELF_RECORD told (generation 0
+ * before). NULL before IDENTITY_READY; valid until the next onchain_read_identity or onchain_read_self. */
+const struct secret *onchain_seed(const struct onchain *onchain);
+const struct secret *onchain_wireguard_key(const struct onchain *onchain);
+
+#endif

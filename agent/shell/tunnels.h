@@ -1,0 +1,37 @@
+/* Makes the WireGuard device what the core says it should be, and tells the core what it is (PROTOCOL 5). */
+#ifndef AGENT_SHELL_TUNNELS_H
+#define AGENT_SHELL_TUNNELS_H
+
+#include "agent/core/core.h"
+#include "crypto/secret.h"
+#include "netlink/reconcile.h"
+
+#define TUNNELS_MTU 1420
+#define TUNNELS_KEEPALIVE_S 25
+
+struct tunnels;
+
+struct tunnels_config {
+    enum wg_backend_kind backend;
+    const char *ifname;
+    uint16_t listen_port;
+    uint16_t loopback_port; /* of the transport: where every peer's endpoint points to */
+};
+
+/* Opens the backend; touches no device. Returns NULL with `err` set; see reconciler_new. */
+struct tunnels *tunnels_new(const struct tunnels_config *config, struct am_err *err);
+
+/* Leaves the interface in place; NULL is allowed. */
+void tunnels_free(struct tunnels *tunnels);
+
+enum wg_backend_kind tunnels_backend(const struct tunnels *tunnels);
+
+/* One pass of the reconciler towards the core's desired device with this private key. Returns 0 with `result`
+ * set, or a negative code when nothing could be done. */
+int tunnels_apply(struct tunnels *tunnels, const struct core *core, const struct secret *private_key,
+                  uint64_t now_ms, struct reconcile_result *result, struct am_err *err);
+
+/* Reads handshakes and counters. `out` points to memory of `tunnels`, valid until the next call. */
+int tunnels_observe(struct tunnels *tunnels, struct core_observation *out, struct am_err *err);
+
+#endif

@@ -1,0 +1,223 @@
+#include "agent/shell/views.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "agent/transport/transport.h"
+
+static const api_Status_Phase api_phases[] = {
+    [CORE_PHASE_BOOTING] = api_Status_Phase_BOOTING,
+    [CORE_PHASE_REGISTERING] = api_Status_Phase_REGISTERING,
+    [CORE_PHASE_WAITING_PEERS] = api_Status_Phase_WAITING_PEERS,
+    [CORE_PHASE_WG_CONFIGURING] = api_Status_Phase_WG_CONFIGURING,
+    [CORE_PHASE_HEALTHY] = api_Status_Phase_HEALTHY,
+};
+
+static const api_PeerEvent_Kind api_peer_events[] = {
+    [CORE_PEER_JOINED] = api_PeerEvent_Kind_JOINED,
+    [CORE_PEER_UP] = api_PeerEvent_Kind_UP,
+    [CORE_PEER_DOWN] = api_PeerEvent_Kind_DOWN,
+    [CORE_PEER_KEY_ROTATED] = api_PeerEvent_Kind_KEY_ROTATED,
+    [CORE_PEER_TRANSPORT_CHANGED] = api_PeerEvent_Kind_TRANSPORT_CHANGED,
+    [CORE_PEER_REMOVED] = api_PeerEvent_Kind_REMOVED,
+};
+
+uint64_t views_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+api_PeerEvent_Kind views_peer_event_kind(enum core_peer_event event)
+{
+    return api_peer_events[event];
+}
+
+static void get_status(void *user, api_Status *out)
+{
+    const struct views *views = user;
+    struct core_status status;
+    core_status(views->core, &status);
+    *out = (api_Status){
+        .phase = api_phases[status.phase],
+        .first_converged = status.first_converged,
+        .members = status.members,
+        .live_members = status.live_members,
+        .up_peers = status.up_peers,
+        .streams = status.streams,
+        .block = status.block,
+        .registry_version = status.version,
+        .uptime_s = (views_now_ms() - views->started_ms) / 1000,
+        .agent_version = ATTESTMESH_VERSION,
+    };
+    snprintf(out->reason, sizeof(out->reason), "%s", status.reason);
+    snprintf(out->chain_error, sizeof(out->chain_error), "%s", status.chain_error);
+    snprintf(out->device_error, sizeof(out->device_error), "%s", status.device_error);
+}
+
+static bool get_self(void *user, api_Self *out)
+{
+    const struct views *views = user;
+    struct core_status status;
+    core_status(views->core, &status);
+    if (!status.identity_known)
+        return false;
+    const struct core_identity *identity = &status.identity;
+    memcpy(out->member_id, identity->member_id.b, sizeof(out->member_id));
+    memcpy(out->cluster, identity->cluster.b, sizeof(out->cluster));
+    memcpy(out->member_contract, identity->member_contract.b, sizeof(out->member_contract));
+    memcpy(out->wg_pubkey, identity->wg_pubkey.b, sizeof(out->wg_pubkey));
+    memcpy(out->x_pubkey, identity->x_pubkey.b, sizeof(out->x_pubkey));
+    memcpy(out->ed25519_pubkey, identity->ed25519_pubkey.b, sizeof(out->ed25519_pubkey));
+    out->registered = status.registered;
+    if (!status.registered)
+        return true;
+    out->index = status.index;
+    out->wg_generation = status.wg_generation;
+    api_write_ipv4(status.mesh_ip, out->mesh_ipv4);
+    api_write_ipv6(status.mesh_ip6, out->mesh_ipv6);
+    return true;
+}
+
+static uint32_t peer_count(void *user)
+{
+    const struct views *views = user;
+    struct core_status status;
+    core_status(views->core, &status);
+    return status.members;
+}
+
+static void write_problem(const struct core_member *member, char *out, size_t size)
+{
+    if (member->refusal != CORE_REFUSAL_NONE)
+        snprintf(out, size, "refused: %s", core_refusal_name(member->refusal));
+    else if (member->link != CORE_LINK_UP)
+        snprintf(out, size, "%s", member->link_text);
+}
+
+static bool get_peer(void *user, uint32_t index, api_Peer *out)
+{
+    const struct views *views = user;
+    struct core_member member;
+    if (!core_member_at(views->core, index, &member) || member.is_self)
+        return false;
+    const struct core_record *record = &member.record;
+    out->index = index;
+    memcpy(out->member_id, record->member_id.b, sizeof(out->member_id));
+    memcpy(out->member_contract, record->member_contract.b, sizeof(out->member_contract));
+    memcpy(out->attestor_id, record->attestor_id.b, sizeof(out->attestor_id));
+    memcpy(out->wg_pubkey, record->wg_pubkey.b, sizeof(out->wg_pubkey));
+    memcpy(out->x_pubkey, record->x_pubkey.b, sizeof(out->x_pubkey));
+    memcpy(out->ed25519_pubkey, record->ed25519_pubkey.b, sizeof(out->ed25519_pubkey));
+    api_write_ipv4(record->mesh_ip, out->mesh_ipv4);
+    api_write_ipv6(member.mesh_ip6, out->mesh_ipv6);
+    out->registered_at = record->registered_at;
+    out->removed = record->removed;
+    out->up = member.up;
+    out->transport = member.link == CORE_LINK_UP ? api_Peer_Transport_GATEWAY : api_Peer_Transport_NONE;
+    out->has_handshake_age_s = member.handshake_age_s != CORE_NEVER;
+    if (out->has_handshake_age_s)
+        out->handshake_age_s = member.handshake_age_s;
+    out->rx_bytes = member.rx_bytes;
+    out->tx_bytes = member.tx_bytes;
+    write_problem(&member, out->problem, sizeof(out->problem));
+    return true;
+}
+
+static void get_health(void *user, struct http_health *out)
+{
+    struct views *views = user;
+    struct core_status status;
+    core_status(views->core, &status);
+    memcpy(views->reason, status.reason, sizeof(views->reason));
+    *out = (struct http_health){
+        .healthy = status.phase == CORE_PHASE_HEALTHY,
+        .phase = core_phase_name(status.phase),
+        .reason = views->reason,
+        .first_converged = status.first_converged,
+        .live_peers = status.up_peers + (status.registered ? 1 : 0),
+    };
+}
+
+static void sum_counters(const struct views *views, uint32_t members, struct transport_counters *sum)
+{
+    struct transport_counters one;
+    *sum = (struct transport_counters){0};
+    for (uint32_t i = 0; views->transport && i < members; i++) {
+        if (transport_read_counters(views->transport, i, &one) != 0)
+            continue;
+        sum->sent += one.sent;
+        sum->sent_bytes += one.sent_bytes;
+        sum->received += one.received;
+        sum->received_bytes += one.received_bytes;
+        sum->dropped_late += one.dropped_late;
+        sum->dropped_full += one.dropped_full;
+        sum->dropped_down += one.dropped_down;
+        sum->dropped_malformed += one.dropped_malformed;
+        sum->streams += one.streams;
+    }
+}
+
+static void add_transport_metrics(struct http_metrics *metrics, const struct transport_counters *sum)
+{
+    static const char dropped[] = "attestmesh_transport_dropped_datagrams_total";
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_transport_sent_datagrams_total",
+                     "Datagrams handed to streams.", sum->sent);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_transport_sent_bytes_total",
+                     "Payload handed to streams.", sum->sent_bytes);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_transport_received_datagrams_total",
+                     "Datagrams handed to WireGuard.", sum->received);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_transport_received_bytes_total",
+                     "Payload handed to WireGuard.", sum->received_bytes);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_transport_streams_total",
+                     "Streams that came up.", sum->streams);
+    http_metrics_begin(metrics, HTTP_METRIC_COUNTER, dropped, "Datagrams dropped, by cause.");
+    http_metrics_sample(metrics, dropped, "cause", "late", sum->dropped_late);
+    http_metrics_sample(metrics, dropped, "cause", "full", sum->dropped_full);
+    http_metrics_sample(metrics, dropped, "cause", "down", sum->dropped_down);
+    http_metrics_sample(metrics, dropped, "cause", "malformed", sum->dropped_malformed);
+}
+
+static void add_metrics(void *user, struct http_metrics *metrics)
+{
+    const struct views *views = user;
+    struct core_status status;
+    struct transport_counters sum;
+    core_status(views->core, &status);
+    sum_counters(views, status.members, &sum);
+    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_healthy", "1 when the node is healthy.",
+                     status.phase == CORE_PHASE_HEALTHY);
+    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_members", "Members that are not removed.",
+                     status.live_members);
+    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_refused_members",
+                     "Members that get no device peer because their record clashes with an older one.",
+                     status.refused_members);
+    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_up_peers", "Peers whose tunnel works.",
+                     status.up_peers);
+    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_streams", "Peers with a working stream.",
+                     status.streams);
+    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_registry_block",
+                     "Block at which the registry was read last.", status.block);
+    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_chain_failing",
+                     "1 while the last read of the chain failed.", status.chain_error[0] != '\0');
+    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_device_failed_edits",
+                     "Edits that failed in the last pass over the WireGuard device.", status.failed_edits);
+    add_transport_metrics(metrics, &sum);
+}
+
+struct api_source views_api_source(struct views *views)
+{
+    return (struct api_source){
+        .get_status = get_status,
+        .get_self = get_self,
+        .peer_count = peer_count,
+        .get_peer = get_peer,
+        .user = views,
+    };
+}
+
+struct http_source views_http_source(struct views *views)
+{
+    return (struct http_source){.get_health = get_health, .add_metrics = add_metrics, .user = views};
+}

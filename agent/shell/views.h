@@ -1,0 +1,27 @@
+/* What is shown of the node: the core's state in the terms of the application socket, health and metrics. */
+#ifndef AGENT_SHELL_VIEWS_H
+#define AGENT_SHELL_VIEWS_H
+
+#include "agent/api/api.h"
+#include "agent/core/core.h"
+#include "agent/http.h"
+
+struct transport;
+
+/* What the views read; the pointers are filled in as the parts come to life, and may be NULL before. */
+struct views {
+    const struct core *core;
+    const struct transport *transport;
+    uint64_t started_ms;        /* of the core's clock */
+    char reason[CORE_TEXT_MAX]; /* memory for the health answer */
+};
+
+struct api_source views_api_source(struct views *views);
+struct http_source views_http_source(struct views *views);
+
+api_PeerEvent_Kind views_peer_event_kind(enum core_peer_event event);
+
+/* The core's clock: milliseconds of CLOCK_BOOTTIME. */
+uint64_t views_now_ms(void);
+
+#endif

@@ -195,8 +195,8 @@ void peer_dial(struct peer *peer)
         peer_report(peer, MAIL_DIAL_FAILED, "no gateway domain is configured");
         return;
     }
-    peer->dial =
-        dial_start(host->streams.base, host->dns, name, host->gateway_port, peer->dials++, on_dialed, peer);
+    peer->dial = dial_start(host->streams.base, resolver_dns(host->resolver), name, host->gateway_port,
+                            peer->dials++, on_dialed, peer);
     if (!peer->dial)
         peer_report(peer, MAIL_DIAL_FAILED, "out of memory");
 }

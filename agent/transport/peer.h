@@ -13,6 +13,7 @@
 #include "agent/transport/bridge.h"
 #include "agent/transport/dial.h"
 #include "agent/transport/mailbox.h"
+#include "agent/transport/resolver.h"
 #include "agent/transport/stream.h"
 
 #define PEER_SIMULTANEOUS_MS 5000
@@ -21,7 +22,7 @@
 struct peer_host {
     struct stream_host streams;
     struct bridge *bridge;
-    struct evdns_base *dns;
+    struct resolver *resolver;
     struct mailbox *mailbox;
     char gateway_domain[TRANSPORT_HOST_SIZE]; /* empty: there is no gateway */
     uint16_t gateway_port;

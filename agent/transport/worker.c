@@ -1,7 +1,6 @@
 #include "agent/transport/worker.h"
 
 #include <errno.h>
-#include <event2/dns.h>
 #include <event2/event.h>
 #include <search.h>
 #include <signal.h>
@@ -148,23 +147,6 @@ static void on_refusals_due(evutil_socket_t fd, short what, void *user)
 static const struct ingress_events ingress_events = {
     .identify = on_identify, .admit = on_admit, .refuse = on_refuse};
 
-/* A name that does not resolve is reported by its dial. */
-static void ignore_resolver_log(int is_warning, const char *message)
-{
-    (void)is_warning;
-    (void)message;
-}
-
-/* No name server in resolv.conf, or no file: 127.0.0.1 is asked, as by the C library. */
-static struct evdns_base *resolver_new(struct event_base *base)
-{
-    evdns_set_log_fn(ignore_resolver_log);
-    struct evdns_base *dns = evdns_base_new(base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-    if (dns)
-        (void)evdns_base_resolv_conf_parse(dns, DNS_OPTIONS_ALL, "/etc/resolv.conf");
-    return dns;
-}
-
 static struct event_base *loop_new(void)
 {
     struct event_config *config = event_config_new();
@@ -184,8 +166,9 @@ static int worker_open_loop(struct worker *worker, struct am_err *err)
     worker->command =
         event_new(worker->base, worker->mailbox->command_fd, EV_READ | EV_PERSIST, on_command, worker);
     worker->refusals_due = evtimer_new(worker->base, on_refusals_due, worker);
-    worker->host.dns = resolver_new(worker->base);
-    if (!worker->command || event_add(worker->command, NULL) || !worker->refusals_due || !worker->host.dns)
+    worker->host.resolver = resolver_new(worker->base);
+    if (!worker->command || event_add(worker->command, NULL) || !worker->refusals_due ||
+        !worker->host.resolver)
         return am_fail(err, -ENOMEM, "transport: out of memory");
     return 0;
 }
@@ -265,8 +248,7 @@ static void worker_free_loop(struct worker *worker)
         event_free(worker->command);
     if (worker->base) /* a cancelled dial is freed by a callback that the loop still owes */
         event_base_loop(worker->base, EVLOOP_NONBLOCK);
-    if (worker->host.dns)
-        evdns_base_free(worker->host.dns, 0);
+    resolver_free(worker->host.resolver);
     if (worker->base)
         event_base_free(worker->base);
 }

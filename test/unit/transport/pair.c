@@ -72,19 +72,32 @@ static void replace_file(const char *path, const char *content)
     unlink(temporary);
 }
 
-static void enter_namespace(const struct pair *pair)
+void pair_describe_hosts(const struct pair *pair, char *out, size_t size)
 {
-    char hosts[2 * TRANSPORT_HOST_SIZE + 64];
     char low[TRANSPORT_HOST_SIZE];
     char high[TRANSPORT_HOST_SIZE];
+    transport_host_name(&pair->low.self.member_contract, INGRESS_PORT, DOMAIN, low);
+    transport_host_name(&pair->high.self.member_contract, INGRESS_PORT, DOMAIN, high);
+    snprintf(out, size, "%s %s\n%s %s\n", pair->low.config.ingress_address, low,
+             pair->high.config.ingress_address, high);
+}
+
+void pair_write_hosts(const char *content)
+{
+    FILE *file = fopen("/etc/hosts", "w");
+    cr_assert(file);
+    fputs(content, file);
+    fclose(file);
+}
+
+static void enter_namespace(const struct pair *pair)
+{
+    char hosts[PAIR_HOSTS_SIZE];
     if (unshare(CLONE_NEWNET | CLONE_NEWNS))
         cr_skip_test("network and mount namespaces need root: %m");
     cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
     bring_lo_up();
-    transport_host_name(&pair->low.self.member_contract, INGRESS_PORT, DOMAIN, low);
-    transport_host_name(&pair->high.self.member_contract, INGRESS_PORT, DOMAIN, high);
-    snprintf(hosts, sizeof(hosts), "%s %s\n%s %s\n", pair->low.config.ingress_address, low,
-             pair->high.config.ingress_address, high);
+    pair_describe_hosts(pair, hosts, sizeof(hosts));
     replace_file("/etc/hosts", hosts);
     replace_file("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
 }

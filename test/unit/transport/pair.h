@@ -14,6 +14,8 @@
 
 #define PAIR_MESSAGE_SIZE 64 /* of the transport data messages that pair_send makes */
 
+#define PAIR_HOSTS_SIZE 640
+
 struct node {
     uint32_t index;
     struct transport_config config;
@@ -67,6 +69,12 @@ bool pair_receive(const struct node *to, const struct node *from, uint32_t *numb
 
 /* The same, waiting for it. */
 uint32_t pair_await(struct pair *pair, const struct node *to, const struct node *from);
+
+/* Rewrites /etc/hosts of the namespace. */
+void pair_write_hosts(const char *content);
+
+/* What it says from the start. */
+void pair_describe_hosts(const struct pair *pair, char *out, size_t size);
 
 struct transport_counters node_counters(const struct node *node, const struct node *peer);
 

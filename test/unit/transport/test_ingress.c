@@ -20,15 +20,23 @@ struct client {
     uint8_t exporter[PREFACE_EXPORTER_SIZE];
 };
 
-static int tcp_connect(const struct node *node)
+static int tcp_connect_from(const struct node *node, const char *source)
 {
+    struct sockaddr_in from = {.sin_family = AF_INET};
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(node->config.ingress_port)};
     const struct timeval patience = {.tv_sec = 15};
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    inet_pton(AF_INET, source, &from.sin_addr);
     inet_pton(AF_INET, node->config.ingress_address, &to.sin_addr);
+    cr_assert_eq(bind(fd, (const struct sockaddr *)&from, sizeof(from)), 0, "%m");
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     cr_assert_eq(connect(fd, (const struct sockaddr *)&to, sizeof(to)), 0, "%m");
     return fd;
+}
+
+static int tcp_connect(const struct node *node)
+{
+    return tcp_connect_from(node, "127.0.0.1");
 }
 
 /* Whether the other side ends the connection; any bytes before that are skipped. */
@@ -241,6 +249,30 @@ Test(ingress, member_gets_through_a_crowd_of_idle_connections)
     cr_assert_eq(pair_await(&pair, &pair.high, &pair.low), 3);
     PAIR_UNTIL(&pair, pair.high.refusals >= 3 * INGRESS_PENDING_MAX - INGRESS_PENDING_PER_SOURCE);
     for (size_t i = 0; i < sizeof(crowd) / sizeof(crowd[0]); i++)
+        close(crowd[i]);
+    pair_stop(&pair);
+}
+
+Test(ingress, one_address_can_not_push_out_all_others)
+{
+    struct pair pair;
+    int quiet[INGRESS_PENDING_MAX - INGRESS_PENDING_PER_SOURCE];
+    int crowd[2 * INGRESS_PENDING_MAX];
+    const size_t quiet_len = sizeof(quiet) / sizeof(quiet[0]);
+    const size_t crowd_len = sizeof(crowd) / sizeof(crowd[0]);
+    char byte;
+    pair_start(&pair);
+    for (size_t i = 0; i < quiet_len; i++)
+        quiet[i] = tcp_connect_from(&pair.high, "127.0.2.1");
+    for (size_t i = 0; i < crowd_len; i++)
+        crowd[i] = tcp_connect_from(&pair.high, "127.0.2.2");
+    cr_assert(tcp_is_closed(crowd[crowd_len - INGRESS_PENDING_PER_SOURCE - 1]));
+    for (size_t i = 0; i < quiet_len; i++) {
+        cr_assert_eq(recv(quiet[i], &byte, 1, MSG_DONTWAIT), -1, "connection %zu was pushed out", i);
+        cr_assert_eq(errno, EAGAIN);
+        close(quiet[i]);
+    }
+    for (size_t i = 0; i < crowd_len; i++)
         close(crowd[i]);
     pair_stop(&pair);
 }

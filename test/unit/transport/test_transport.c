@@ -304,6 +304,22 @@ Test(transport, unresolvable_name_fails_the_dial)
     pair_stop(&pair);
 }
 
+Test(transport, name_that_resolves_later_is_found)
+{
+    struct pair pair;
+    char hosts[PAIR_HOSTS_SIZE];
+    pair_start(&pair);
+    pair_introduce(&pair);
+    pair_describe_hosts(&pair, hosts, sizeof(hosts));
+    pair_write_hosts("");
+    cr_assert_eq(transport_dial(pair.low.transport, pair.high.index), 0);
+    PAIR_UNTIL(&pair, pair.low.dial_failures == 1);
+    pair_write_hosts(hosts);
+    cr_assert_eq(transport_dial(pair.low.transport, pair.high.index), 0);
+    PAIR_UNTIL(&pair, pair.low.is_up && pair.high.is_up);
+    pair_stop(&pair);
+}
+
 Test(transport, stopped_or_hung_up_while_resolving)
 {
     struct pair pair;

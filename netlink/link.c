@@ -1,6 +1,7 @@
 #include "netlink/link.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netlink/netlink.h>
@@ -9,6 +10,7 @@
 #include <netlink/route/route.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "netlink/nlerr.h"
 
@@ -398,4 +400,23 @@ int link_apply(struct link_socket *s, int ifindex, const struct wg_edit *edit, s
         break;
     }
     return am_fail(err, -EINVAL, "not an edit of the link");
+}
+
+bool link_enable_ipv6(const char *ifname)
+{
+    char path[96], state = '1';
+    snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", ifname);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    const bool on = read(fd, &state, 1) == 1 && state == '0';
+    close(fd);
+    if (on)
+        return true;
+    const int writable = open(path, O_WRONLY | O_CLOEXEC);
+    if (writable < 0)
+        return false;
+    const bool switched = write(writable, "0", 1) == 1;
+    close(writable);
+    return switched;
 }

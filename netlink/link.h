@@ -33,4 +33,8 @@ int link_remove(struct link_socket *s, const char *ifname, struct am_err *err);
 /* Does one edit for which wg_edit_is_wireguard is false, CREATE_DEVICE excepted. */
 int link_apply(struct link_socket *s, int ifindex, const struct wg_edit *edit, struct am_err *err);
 
+/* True when IPv6 is on for this link. Hosts of containers often switch it off for all links; then this
+ * switches it on for ours, which fails where /proc/sys may not be written. */
+bool link_enable_ipv6(const char *ifname);
+
 #endif

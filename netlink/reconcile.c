@@ -214,20 +214,54 @@ static uint64_t retry_delay_ms(unsigned failed_passes)
     return doublings < 6 ? (uint64_t)RETRY_FIRST_MS << doublings : RETRY_LAST_MS;
 }
 
+static size_t keep_ipv4(struct wg_prefix *list, size_t len)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (list[i].family == AF_INET)
+            list[kept++] = list[i];
+    }
+    return kept;
+}
+
+/* A host without IPv6 still makes a mesh, by IPv4. */
+static struct wg_device_desired fit_to_host(const struct reconciler *r,
+                                            const struct wg_device_desired *desired,
+                                            struct reconcile_result *result)
+{
+    struct wg_device_desired fitting = *desired;
+    if (link_enable_ipv6(r->ifname) || desired->addresses_len > WG_DEVICE_PREFIXES_MAX ||
+        desired->routes_len > WG_DEVICE_PREFIXES_MAX)
+        return fitting;
+    fitting.addresses_len = keep_ipv4(fitting.addresses, fitting.addresses_len);
+    fitting.routes_len = keep_ipv4(fitting.routes, fitting.routes_len);
+    result->without_ipv6 = true;
+    return fitting;
+}
+
+static int plan_and_apply(struct reconciler *r, const struct wg_device_desired *desired, int ifindex,
+                          const struct wg_device_observed *observed, struct reconcile_result *result,
+                          struct am_err *err)
+{
+    struct wg_plan plan;
+    const struct wg_device_desired fitting = fit_to_host(r, desired, result);
+    const int rc = wg_plan_build(&fitting, observed, &plan, err);
+    if (rc < 0)
+        return rc;
+    result->planned += plan.len;
+    apply_plan(r, ifindex, &plan, result);
+    wg_plan_clear(&plan);
+    return 0;
+}
+
 static int pass(struct reconciler *r, const struct wg_device_desired *desired,
                 struct reconcile_result *result, struct am_err *err)
 {
     struct wg_device_observed observed = {0};
     struct link_identity identity;
-    struct wg_plan plan = {0};
     int rc = observe_or_create(r, &identity, &observed, result, err);
     if (rc == 0)
-        rc = wg_plan_build(desired, &observed, &plan, err);
-    if (rc == 0) {
-        result->planned += plan.len;
-        apply_plan(r, identity.ifindex, &plan, result);
-    }
-    wg_plan_clear(&plan);
+        rc = plan_and_apply(r, desired, identity.ifindex, &observed, result, err);
     wg_device_clear(&observed);
     return rc;
 }

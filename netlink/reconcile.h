@@ -21,7 +21,8 @@ struct reconcile_result {
     size_t applied;
     size_t failed;
     struct am_err failure; /* the first failed edit, when failed > 0 */
-    uint64_t retry_at_ms;  /* when to call again although nothing else changed; 0: no need */
+    bool without_ipv6; /* this host has no IPv6 for the link: its IPv6 addresses and routes were left out */
+    uint64_t retry_at_ms; /* when to call again although nothing else changed; 0: no need */
 };
 
 /* "kernel", "userspace" or "auto", as WG_BACKEND has it. */

@@ -294,7 +294,7 @@ static struct wg_peer_observed *peer_of_key(struct wg_device_observed *device, c
 static int take_peer_settings(const struct attrs *attrs, struct wg_peer_observed *peer, struct am_err *err)
 {
     struct bytes32 preshared;
-    int64_t handshake[2]; /* struct __kernel_timespec: seconds, nanoseconds */
+    int64_t handshake[2] = {0}; /* struct __kernel_timespec: seconds, nanoseconds */
     int rc = take(attrs, WGPEER_A_PRESHARED_KEY, &preshared, sizeof(preshared), err);
     if (rc > 0)
         peer->preshared = !bytes32_is_zero(&preshared);

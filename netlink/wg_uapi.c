@@ -270,7 +270,7 @@ static int await_end_of_former(struct wg_backend *b, struct am_err *err)
 
 static int uapi_create(struct wg_backend *b, struct link_socket *links, struct am_err *err)
 {
-    pid_t pid;
+    pid_t pid = -1;
     (void)links;
     int rc = await_end_of_former(b, err);
     if (rc < 0)

@@ -277,6 +277,25 @@ static void test_daemon_is_alone(void)
     check(system(leaked) != 0, "wireguard-go inherits no open file");
 }
 
+/* As in a container whose host has no IPv6: it is off for every link, and first can, then can not be switched
+ * on. */
+static void test_host_without_ipv6(void)
+{
+    struct reconcile_result result = {0};
+    run("echo 1 >/proc/sys/net/ipv6/conf/" IFNAME "/disable_ipv6");
+    check_repair("IPv6 switched off by hand");
+    check_witness("IPv6 switched off by hand");
+    run("echo 1 >/proc/sys/net/ipv6/conf/" IFNAME "/disable_ipv6; mount --bind /proc/sys /proc/sys; "
+        "mount -o remount,bind,ro /proc/sys");
+    for (int i = 0; i < 2; i++)
+        result = apply_once();
+    check(result.without_ipv6 && result.failed == 0 && result.planned == 0,
+          "a host without IPv6 is told, not fought");
+    run("umount /proc/sys");
+    check_repair("IPv6 allowed again");
+    check_witness("IPv6 allowed again");
+}
+
 static void test_removal(void)
 {
     struct wg_device_observed observed = {.exists = true};
@@ -349,6 +368,7 @@ int main(int argc, char **argv)
     test_partial_failure();
     test_many_peers();
     test_many_prefixes();
+    test_host_without_ipv6();
     test_adoption();
     test_removal();
     test_foreign_link();

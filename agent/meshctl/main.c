@@ -7,6 +7,7 @@
 
 #include "agent/api/client.h"
 #include "agent/meshctl/show.h"
+#include "crypto/secret.h"
 #include "netlink/reconcile.h"
 
 #define ANSWER_TIMEOUT_MS 5000
@@ -143,6 +144,10 @@ static int run_down(const struct options *options)
     }
     if (agent_is_running(options->socket)) {
         fprintf(stderr, "meshctl: the agent on %s is running; stop it first\n", options->socket);
+        return EXIT_ERROR;
+    }
+    if (secret_init()) { /* the device's private key passes through its dump */
+        fprintf(stderr, "meshctl: the cryptographic library does not start\n");
         return EXIT_ERROR;
     }
     struct reconciler *reconciler = reconciler_new(backend, interface, &err);

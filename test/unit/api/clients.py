@@ -184,5 +184,16 @@ class Meshctl(unittest.TestCase):
     def test_down_refuses_while_the_agent_runs(self):
         self.assertIn("is running; stop it first", self.run_meshctl("down", code=1).stderr)
 
+    @unittest.skipUnless(os.geteuid() == 0, "only root has namespaces of its own")
+    def test_down_removes_the_device(self):
+        script = (
+            "mount -t tmpfs tmpfs /run && wireguard-go attestmesh0 && \"$0\" --socket /nowhere down"
+            " && ! ip link show attestmesh0 && \"$0\" --socket /nowhere down"
+        )
+        command = ["unshare", "--net", "--mount", "sh", "-ec", script, os.path.abspath(MESHCTL)]
+        environment = {**os.environ, "WG_BACKEND": "userspace"}
+        done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=20)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
 
 unittest.main(argv=[sys.argv[0], "-v"])

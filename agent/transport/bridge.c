@@ -94,7 +94,7 @@ int bridge_send(struct bridge *bridge, uint32_t index, const uint8_t *data, size
     const struct in_pktinfo source = {.ipi_ifindex = (int)bridge->lo_ifindex,
                                       .ipi_spec_dst.s_addr = htonl(loopback_address_of_index(index))};
     union pktinfo_control control = {0};
-    struct iovec part = {(void *)(uintptr_t)data, len};
+    struct iovec part = {(void *)data, len};
     struct msghdr message = {.msg_name = &wireguard,
                              .msg_namelen = sizeof(wireguard),
                              .msg_iov = &part,

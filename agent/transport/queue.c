@@ -6,7 +6,7 @@
 #include "agent/transport/frame.h"
 #include "crypto/bytes.h"
 
-#define QUEUE_SIZE_MIN (16u * 1024)
+#define QUEUE_SIZE_MIN ((size_t)16 * 1024)
 
 static void queue_compact(struct queue *queue)
 {

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define QUEUE_SIZE_MAX (256u * 1024) /* bytes waiting in one queue */
+#define QUEUE_SIZE_MAX ((size_t)256 * 1024) /* bytes waiting in one queue */
 #define QUEUE_LATE_MS 50u
 
 enum queue_verdict {

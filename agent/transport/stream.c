@@ -397,6 +397,8 @@ void stream_host_flush(struct stream_host *host)
     struct am_err err = {0};
     struct stream *stream;
     while ((stream = TAILQ_FIRST(&host->unflushed))) {
+        TAILQ_REMOVE(&host->unflushed, stream, unflushed_link);
+        stream->unflushed = false;
         if (stream_flush(stream, &err))
             stream_close(stream, err.text);
     }

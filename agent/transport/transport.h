@@ -94,7 +94,7 @@ void transport_free(struct transport *transport);
 /* Makes a member known: from now on it may connect and be dialed. A peer already known under this index keeps
  * its streams when nothing differs and loses them, and its counters, when anything does. Returns 0, -EINVAL
  * for an index out of range, -ENOMEM. */
-int transport_set_peer(struct transport *transport, const struct transport_peer *peer);
+int transport_set_peer(struct transport *transport, const struct transport_peer *info);
 
 /* Forgets a member and closes its streams. An unknown index is ignored. */
 void transport_remove_peer(struct transport *transport, uint32_t index);

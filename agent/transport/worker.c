@@ -13,7 +13,7 @@
 #include "agent/transport/ingress.h"
 #include "agent/transport/peer.h"
 
-#define QUEUES_SIZE_MAX (64u * 1024 * 1024) /* memory of all queues together */
+#define QUEUES_SIZE_MAX ((size_t)64 * 1024 * 1024) /* memory of all queues together */
 #define REFUSALS_REPORT_S 1
 
 struct worker {

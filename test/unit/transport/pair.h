@@ -46,11 +46,11 @@ void pair_stop(struct pair *pair);
 /* Makes each known to the other. */
 void pair_introduce(struct pair *pair);
 
-/* Runs the loop until `*done` is true, for 20 s at most; fails the test after that. */
+/* Runs the loop until `*done` is true, for 40 s at most; fails the test after that. */
 #define PAIR_UNTIL(pair, condition)                                                                          \
     do {                                                                                                     \
         for (unsigned round = 0; !(condition); round++) {                                                    \
-            cr_assert_lt(round, 2000u, "never: %s (low: %s; high: %s)", #condition, (pair)->low.reason,      \
+            cr_assert_lt(round, 4000u, "never: %s (low: %s; high: %s)", #condition, (pair)->low.reason,      \
                          (pair)->high.reason);                                                               \
             pair_run((pair), 10);                                                                            \
         }                                                                                                    \

@@ -253,6 +253,32 @@ Test(ingress, member_gets_through_a_crowd_of_idle_connections)
     pair_stop(&pair);
 }
 
+Test(ingress, member_that_does_not_read_is_bounded_and_closed)
+{
+    struct pair pair;
+    pair_start(&pair);
+    pair_introduce(&pair);
+    struct client client = client_shake_hands(&pair);
+    client_send_preface(&client, &pair);
+    PAIR_UNTIL(&pair, pair.high.is_up);
+    struct transport_counters counters;
+    do {
+        for (uint32_t i = 0; i < 5000; i++)
+            pair_send(&pair.high, &pair.low, i);
+        pair_run(&pair, 20);
+        counters = node_counters(&pair.high, &pair.low);
+    } while (counters.dropped_late == 0);
+    pair_run(&pair, 500); /* all that came before is counted */
+    counters = node_counters(&pair.high, &pair.low);
+    for (uint32_t i = 0; i < 1000; i++)
+        pair_send(&pair.high, &pair.low, i);
+    PAIR_UNTIL(&pair, node_counters(&pair.high, &pair.low).dropped_late == counters.dropped_late + 1000);
+    cr_assert_eq(node_counters(&pair.high, &pair.low).sent, counters.sent, "nothing more is taken");
+    PAIR_UNTIL(&pair, pair.high.downs == 1);
+    client_stop(&client);
+    pair_stop(&pair);
+}
+
 Test(ingress, one_address_can_not_push_out_all_others)
 {
     struct pair pair;

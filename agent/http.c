@@ -117,7 +117,7 @@ static void answer_unknown(struct evhttp_request *request, void *user)
 
 static uint16_t port_of(struct evhttp_bound_socket *bound)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t len = sizeof(address);
     if (getsockname(evhttp_bound_socket_get_fd(bound), (struct sockaddr *)&address, &len))
         return 0;

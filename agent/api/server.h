@@ -14,7 +14,7 @@
 #include "crypto/am_error.h"
 
 #define API_CLIENTS_MAX 64
-#define API_CLIENT_QUEUE_MAX (256 * 1024)
+#define API_CLIENT_QUEUE_MAX 262144u
 
 struct event_base;
 struct api_server;

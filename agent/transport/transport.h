@@ -61,7 +61,8 @@ struct transport_callbacks {
     void (*stream_down)(void *user, uint32_t index, const char *reason);
 
     /* The dial that transport_dial began ended without a stream of use. Says nothing about other streams of
-     * the peer. A dial ends in exactly one of this or stream_up(TRANSPORT_DIALED). */
+     * the peer. A dial ends in exactly one of this or stream_up(TRANSPORT_DIALED), unless the peer is
+     * removed, changed or hung up meanwhile. */
     void (*dial_failed)(void *user, uint32_t index, const char *reason);
 
     /* `count` connections to the ingress were refused since the last call, the last of them for `reason`. At
@@ -104,7 +105,8 @@ void transport_remove_peer(struct transport *transport, uint32_t index);
  * -ENOENT. */
 int transport_dial(struct transport *transport, uint32_t index);
 
-/* Ends the peer's streams and dial; they are reported as down and failed. Returns 0 or -ENOENT. */
+/* Ends the peer's streams and dial; those that had begun are reported as down and failed. Returns 0 or
+ * -ENOENT. */
 int transport_hangup(struct transport *transport, uint32_t index);
 
 /* A snapshot; the fields are each exact, but not of one instant. Returns 0 or -ENOENT. */

@@ -61,11 +61,6 @@ void abi_put_address(struct abi_writer *writer, const struct address *value)
     put_right_aligned(writer, value->b, sizeof(value->b));
 }
 
-void abi_put_uint256(struct abi_writer *writer, const struct uint256 *value)
-{
-    put_right_aligned(writer, value->b, sizeof(value->b));
-}
-
 void abi_put_u64(struct abi_writer *writer, uint64_t value)
 {
     uint8_t *word = extend(writer, ABI_WORD);

@@ -34,7 +34,6 @@ void abi_writer_free(struct abi_writer *writer);
 void abi_put_selector(struct abi_writer *writer, uint32_t selector);
 void abi_put_bytes32(struct abi_writer *writer, const struct bytes32 *value);
 void abi_put_address(struct abi_writer *writer, const struct address *value);
-void abi_put_uint256(struct abi_writer *writer, const struct uint256 *value);
 void abi_put_u64(struct abi_writer *writer, uint64_t value);
 
 /* The length, the bytes and their padding: a `bytes` or `string` in a tail. */

@@ -71,11 +71,11 @@ static int take_nonce(struct chain_read *read, const uint8_t *data, size_t len, 
     return ok ? 0 : am_fail(err, AM_EFORMAT, "getNonce: the result is no number");
 }
 
-static int take_address(struct chain_read *read, const uint8_t *data, size_t len, struct chain_result *out,
+static int take_cluster(struct chain_read *read, const uint8_t *data, size_t len, struct chain_result *out,
                         struct am_err *err)
 {
     (void)read;
-    return cluster_take_address(data, len, &out->address, err);
+    return cluster_take_cluster(data, len, &out->address, err);
 }
 
 static int take_member(struct chain_read *read, const uint8_t *data, size_t len, struct chain_result *out,
@@ -228,19 +228,9 @@ struct chain_read *chain_read_cluster(struct rpc *node, const struct address *me
                                       chain_done_fn done, void *user)
 {
     const struct chain_read wanted = {
-        .take_bytes = take_address, .to = *member_contract, .done = done, .user = user};
+        .take_bytes = take_cluster, .to = *member_contract, .done = done, .user = user};
     struct abi_writer data = {0};
     cluster_put_cluster(&data);
-    return start_call(node, &wanted, &data, CHAIN_LATEST);
-}
-
-struct chain_read *chain_read_owner(struct rpc *node, const struct address *member_contract,
-                                    chain_done_fn done, void *user)
-{
-    const struct chain_read wanted = {
-        .take_bytes = take_address, .to = *member_contract, .done = done, .user = user};
-    struct abi_writer data = {0};
-    cluster_put_owner(&data);
     return start_call(node, &wanted, &data, CHAIN_LATEST);
 }
 

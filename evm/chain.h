@@ -65,11 +65,9 @@ struct chain_read *chain_read_tip(struct rpc *node, chain_done_fn done, void *us
 struct chain_read *chain_read_nonce(struct rpc *node, const struct address *entry_point,
                                     const struct address *sender, chain_done_fn done, void *user);
 
-/* cluster() or owner() of a member contract -> address */
+/* cluster() of a member contract -> address */
 struct chain_read *chain_read_cluster(struct rpc *node, const struct address *member_contract,
                                       chain_done_fn done, void *user);
-struct chain_read *chain_read_owner(struct rpc *node, const struct address *member_contract,
-                                    chain_done_fn done, void *user);
 
 /* memberOf(member_contract) -> member; its member_id is set from the record, all zero when there is none */
 struct chain_read *chain_read_member(struct rpc *node, const struct address *cluster,

@@ -62,17 +62,12 @@ void cluster_put_cluster(struct abi_writer *out)
     abi_put_selector(out, ABI_CLUSTER_SELECTOR);
 }
 
-void cluster_put_owner(struct abi_writer *out)
-{
-    abi_put_selector(out, ABI_OWNER_SELECTOR);
-}
-
-int cluster_take_address(const uint8_t *data, size_t len, struct address *out, struct am_err *err)
+int cluster_take_cluster(const uint8_t *data, size_t len, struct address *out, struct am_err *err)
 {
     bool ok;
     struct abi_reader reader = abi_reader_of(data, len, &ok);
     *out = abi_take_address(&reader);
-    return shape_result(ok, "address getter", len, err);
+    return shape_result(ok, "cluster", len, err);
 }
 
 void cluster_put_member_of(struct abi_writer *out, const struct address *member_contract)

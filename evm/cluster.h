@@ -66,10 +66,9 @@ struct bytes32 cluster_member_id(const struct address *cluster, const struct add
 struct bytes32 cluster_bind_hash(const struct address *cluster, const struct address *member_contract,
                                  const struct cluster_keys *keys);
 
-/* Of a member contract: cluster(), owner(); both give an address. */
+/* cluster() of a member contract. */
 void cluster_put_cluster(struct abi_writer *out);
-void cluster_put_owner(struct abi_writer *out);
-int cluster_take_address(const uint8_t *data, size_t len, struct address *out, struct am_err *err);
+int cluster_take_cluster(const uint8_t *data, size_t len, struct address *out, struct am_err *err);
 
 /* memberOf(address): a record; the caller knows the id. */
 void cluster_put_member_of(struct abi_writer *out, const struct address *member_contract);

@@ -41,11 +41,6 @@ bool uint256_to_u128(const struct uint256 *value, unsigned __int128 *out)
     return true;
 }
 
-bool uint256_is_zero(const struct uint256 *value)
-{
-    return is_zero(value->b, sizeof(value->b));
-}
-
 bool uint256_add(const struct uint256 *a, const struct uint256 *b, struct uint256 *out)
 {
     unsigned carry = 0;

@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         return 0;
     switch (data[0] % 5) {
     case 0:
-        cluster_take_address(data + 1, len - 1, &address, NULL);
+        cluster_take_cluster(data + 1, len - 1, &address, NULL);
         break;
     case 1:
         cluster_take_member(data + 1, len - 1, &member, NULL);

@@ -231,7 +231,7 @@ Test(chain, failures_are_told_apart)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct fixture f;
         setup(&f, "eth_call", cases[i].answer);
-        await(&f, chain_read_owner(f.fake.rpc, &f.address, on_done, &f));
+        await(&f, chain_read_cluster(f.fake.rpc, &f.address, on_done, &f));
         cr_assert_eq(f.result.code, cases[i].code, "case %zu: %s", i, f.error);
         cr_assert(strstr(f.error, cases[i].text), "case %zu: %s", i, f.error);
         teardown(&f);

@@ -71,8 +71,6 @@ Test(cluster, simple_calls_match_viem)
     struct abi_writer w = {0};
     cluster_put_cluster(&w);
     assert_call(&w, "cluster");
-    cluster_put_owner(&w);
-    assert_call(&w, "owner");
     cluster_put_member_of(&w, &contract);
     assert_call(&w, "memberOf");
     cluster_put_members_page(&w, 50, 25);
@@ -96,15 +94,15 @@ Test(cluster, registration_call_matches_viem)
     assert_call(&inner, "dstackRegister");
 }
 
-Test(cluster, address_result)
+Test(cluster, cluster_result)
 {
     const struct evm_bytes result = evm_vector("results", "cluster");
     struct address cluster, expected;
-    cr_assert_eq(cluster_take_address(result.data, result.len, &cluster, NULL), 0);
+    cr_assert_eq(cluster_take_cluster(result.data, result.len, &cluster, NULL), 0);
     cr_assert(
         hex_decode_exact(json_object_get_string(vectors_section("cluster")), expected.b, sizeof(expected.b)));
     cr_assert(address_equal(&cluster, &expected));
-    cr_assert_eq(cluster_take_address(result.data, result.len - 1, &cluster, NULL), AM_EFORMAT);
+    cr_assert_eq(cluster_take_cluster(result.data, result.len - 1, &cluster, NULL), AM_EFORMAT);
     free(result.data);
 }
 

@@ -43,6 +43,7 @@ struct fixture {
     uint64_t sent_fees[8];
     unsigned sent;
     char sent_paymaster_data[64];
+    unsigned asked_sponsors;
 
     unsigned results;
     struct operation_result result;
@@ -76,11 +77,27 @@ static void observe_send(struct fixture *f, json_object *json)
     free(call_data);
 }
 
+/* ERC-7677: [userOp, entryPoint, chainId, context]; what is not known yet is left out. */
+static void observe_stub(struct fixture *f, json_object *params)
+{
+    json_object *op = json_object_array_get_idx(params, 0);
+    cr_assert_eq(json_object_array_length(params), 4);
+    cr_assert_null(field_text(op, "callGasLimit"));
+    cr_assert_null(field_text(op, "paymaster"));
+    cr_assert_str_eq(field_text(op, "nonce"), "0x7");
+    cr_assert_eq(strlen(field_text(op, "signature")), 2 + 2 * SECP_SIGNATURE_SIZE);
+    cr_assert_str_eq(json_object_get_string(json_object_array_get_idx(params, 2)), "0x7a69");
+    json_object *context = json_object_array_get_idx(params, 3);
+    cr_assert_eq(json_object_object_length(context), f->asked_sponsors++ == 0 ? 1 : 0);
+}
+
 static void observe(void *user, const char *method, json_object *params)
 {
     struct fixture *f = user;
     if (strcmp(method, "eth_sendUserOperation") == 0)
         observe_send(f, json_object_array_get_idx(params, 0));
+    if (strcmp(method, "pm_getPaymasterStubData") == 0)
+        observe_stub(f, params);
     if (++f->requests == f->cancel_at) {
         operation_cancel(f->operation);
         event_base_loopbreak(f->base);

@@ -29,11 +29,15 @@ static void check_dial(struct world *world, uint32_t n, uint32_t index)
 void check_action(struct world *world, uint32_t n, const struct core_action *action)
 {
     struct sim_node *node = &world->nodes[n];
+    struct core_record record;
 
     switch (action->type) {
     case CORE_DO_REGISTER:
         if (node->registering)
             world_fail(world, n, "has two registrations in flight");
+        if (node->has_receipt &&
+            chain_find(&world->chain, UINT64_MAX, &node->identity.member_contract, &record))
+            world_fail(world, n, "registers again although it has the receipt");
         return;
     case CORE_DO_READ_STATE:
     case CORE_DO_READ_PAGE:

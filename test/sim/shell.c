@@ -177,7 +177,7 @@ void shell_stop(struct world *world, uint32_t n)
     core_free(node->core);
     node->core = NULL;
     node->life++;
-    node->registering = node->reading = node->on_device = false;
+    node->registering = node->has_receipt = node->reading = node->on_device = false;
     for (uint32_t i = 0; i < world->rows_max; i++)
         net_forget_peer(world, n, i);
 }
@@ -245,6 +245,7 @@ static void shell_answer_register(struct world *world, const struct happening *h
         event.type = CORE_EVENT_REGISTER_FAILED;
         event.failure = (struct core_failure){.text = "sponsor: denied or no answer", .retryable = true};
     }
+    node->has_receipt |= event.type == CORE_EVENT_REGISTER_DONE;
     shell_step(world, happening->node, &event);
 }
 

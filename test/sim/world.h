@@ -72,6 +72,7 @@ struct sim_node {
     uint64_t tick_storm;
     uint64_t allowed_ms; /* until then its registration is refused */
     bool registering;
+    bool has_receipt; /* of its registration, in this life */
     bool reading;
     bool on_device;
     struct core_identity identity;

@@ -19,7 +19,7 @@
 #include "crypto/bytes.h"
 #include "evm/uint256.h"
 
-#define ABI_WORD 32
+#define ABI_WORD 32u
 #define ABI_WRITER_MAX (1u << 17) /* bytes; a writer that would grow beyond fails */
 
 struct abi_writer {

@@ -6,9 +6,9 @@
 #include "evm/revert.h"
 
 /* ERC-7769: rejected by account, by paymaster, and so on; -32521 is a reverting execution. */
-#define VALIDATION_FIRST -32507
-#define VALIDATION_LAST -32500
-#define EXECUTION_REVERTED -32521
+#define VALIDATION_FIRST (-32507)
+#define VALIDATION_LAST (-32500)
+#define EXECUTION_REVERTED (-32521)
 
 /* The EntryPoint's code inside a bundler's message ("... AA21 didn't pay prefund"), or NULL. */
 static const char *entry_point_code(const char *message)

@@ -6,8 +6,8 @@
 
 /* JSON-RPC's own code for trouble inside the server, and the usual one for rate limits: neither is a
  * decision. */
-#define RPC_INTERNAL_ERROR -32603
-#define RPC_LIMIT_EXCEEDED -32005
+#define RPC_INTERNAL_ERROR (-32603)
+#define RPC_LIMIT_EXCEEDED (-32005)
 
 static json_object *context_of(const struct sponsor *sponsor)
 {

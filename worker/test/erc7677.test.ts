@@ -14,7 +14,7 @@ interface Result {
 }
 
 const SIGNER = "0xd8291E50E2e68fb2c70d77cCDc707D291a89f209";
-const registration = operation(execute(dstackRegister()), { verificationGasLimit: "0x30d40" });
+const registration = operation(execute(dstackRegister()), { verificationGasLimit: "0x13880" });
 
 const resultOf = ({ json }: { json: unknown }): Result => (json as { result: Result }).result;
 
@@ -60,7 +60,7 @@ describe("pm_getPaymasterData", () => {
     const scene = await Scene.fresh();
     await scene.sign(registration);
     await scene.sign({ ...registration, maxFeePerGas: "0x861c4680" });
-    expect(await spent(scene)).toMatchObject({ total: { ops: 1, wei: String((100_000n + 200_000n + 90_000n) * 2_250_000_000n) } });
+    expect(await spent(scene)).toMatchObject({ total: { ops: 1, wei: String((100_000n + 80_000n + 90_000n) * 2_250_000_000n) } });
   });
 
   it("takes the token from the header as well", async () => {

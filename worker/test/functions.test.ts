@@ -72,7 +72,7 @@ describe("checkCeilings", () => {
 
 describe("costAtMost", () => {
   it("is all gas at the maximum fee", () => {
-    expect(costAtMost(op(), wgKey, PRICES)).toBe((100_000n + 100_000n + 50_000n + 40_000n) * 2_000_000_000n);
+    expect(costAtMost(op(), wgKey, PRICES)).toBe((100_000n + 40_000n + 50_000n + 40_000n) * 2_000_000_000n);
   });
 
   it("takes the ceiling for what is not known yet", () => {

@@ -46,7 +46,7 @@ describe("GET /stats", () => {
     await scene.sign(operation(execute(publishWgKey)));
     await scene.sign(operation(publishWgKey));
     expect((await scene.get("/stats", STATS_TOKEN)).json).toMatchObject({
-      total: { ops: 1, wei: "580000000000000" },
+      total: { ops: 1, wei: "460000000000000" },
       clusters: [{ address: CLUSTER, ops: 1 }],
       senders: [{ ops: 1 }],
       denials: { not_execute: 1 },

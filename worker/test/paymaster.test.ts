@@ -7,7 +7,8 @@ import { execute, operation, publishWgKey } from "./support/mesh";
 import { PAYMASTER, SIGNER_KEY } from "./support/worker";
 
 const VALIDITY = { validUntil: 1_800_000_300, validAfter: 1_799_999_700 };
-const op = readUserOperation(operation(execute(publishWgKey), { paymasterPostOpGasLimit: "0x1" }), "op");
+const GAS = { verificationGasLimit: "0x186a0", paymasterPostOpGasLimit: "0x1" };
+const op = readUserOperation(operation(execute(publishWgKey), GAS), "op");
 
 // By VerifyingPaymaster.getHash of @account-abstraction/contracts 0.7.0 on chain 31337, at PAYMASTER.
 const HASH: Hex = "0x4c2af5639dd2d2033468bb89cadd58671689a1c81270a738657848bb34eea4d0";

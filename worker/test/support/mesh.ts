@@ -135,7 +135,7 @@ export function operation(callData: Hex, changes: Record<string, unknown> = {}):
     factoryData: null,
     callData,
     callGasLimit: "0x186a0",
-    verificationGasLimit: "0x186a0",
+    verificationGasLimit: "0x9c40",
     preVerificationGas: "0xc350",
     maxFeePerGas: "0x77359400",
     maxPriorityFeePerGas: "0x3b9aca00",

@@ -50,6 +50,12 @@ static int refuse_start(const struct am_err *err)
     return exit_status(err->code);
 }
 
+static void on_libevent_message(int severity, const char *message)
+{
+    log_event(severity >= EVENT_LOG_WARN ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "loop.message",
+              log_text("text", message));
+}
+
 static void on_signal(evutil_socket_t signal_number, short what, void *user)
 {
     (void)what;
@@ -128,6 +134,7 @@ int main(int argc, char **argv)
     struct am_err err = {.code = -1, .text = "out of memory"};
     struct config *config;
     signal(SIGPIPE, SIG_IGN);
+    event_set_log_callback(on_libevent_message);
     if (secret_init() != 0 || evthread_use_pthreads() != 0) {
         am_fail(&err, -1, "the cryptographic library or core dump protection can not be set up");
         return refuse_start(&err);

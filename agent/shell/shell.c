@@ -9,6 +9,7 @@
 #include "agent/core/core.h"
 #include "agent/http.h"
 #include "agent/log.h"
+#include "agent/memory.h"
 #include "agent/shell/onchain.h"
 #include "agent/shell/tunnels.h"
 #include "agent/shell/views.h"
@@ -130,9 +131,12 @@ static void tell_refused(struct shell *shell, const struct core_action *action)
              log_text("cause", core_refusal_name(member.refusal)), log_uint("older", member.older_index));
 }
 
+/* Becoming healthy ends the start: what only the start needed can go. */
 static void tell_phase(struct shell *shell, const struct core_action *action)
 {
     (void)shell;
+    if (action->phase.phase == CORE_PHASE_HEALTHY)
+        memory_release_cold();
     log_info("phase.changed", log_text("phase", core_phase_name(action->phase.phase)),
              log_text("reason", action->phase.text));
 }
@@ -205,7 +209,8 @@ static void on_apply(evutil_socket_t fd, short what, void *user)
         event.failure = (struct core_failure){.text = err.text, .retryable = true};
     }
     if (result.applied > 0)
-        log_info("device.changed", log_uint("edits", result.applied), log_uint("failed", result.failed));
+        log_info("device.changed", log_uint("edits", result.applied), log_uint("failed", result.failed),
+                 log_bool("without_ipv6", result.without_ipv6));
     if (result.failed > 0 || code != 0)
         log_warn("device.failed", log_text("reason", code ? err.text : result.failure.text));
     feed(shell, &event);

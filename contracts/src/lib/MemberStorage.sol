@@ -20,8 +20,6 @@ library MemberStorage {
         address clusterOwner;
         uint32 cidrIp;
         uint8 cidrPrefix;
-        address pendingClusterOwner;
-        address pendingBothOwner;
         uint64 version;
         uint64 cskGeneration;
         uint32 keyholderIndex; // the lowest live index; the number of members if nobody is live
@@ -32,6 +30,8 @@ library MemberStorage {
         mapping(address memberContract => bytes32) idOf;
         mapping(uint64 generation => bytes32) cskCommitments;
         BitMaps.BitMap takenIps;
+        address pendingClusterOwner;
+        address pendingBothOwner;
     }
 
     // keccak256(abi.encode(uint256(keccak256("attestmesh.storage.Member")) - 1)) & ~bytes32(uint256(0xff))

@@ -240,7 +240,7 @@ void core_free(struct core *core);
  * (late, or of an unknown index) are ignored. */
 void core_step(struct core *core, uint64_t now_ms, const struct core_event *event);
 
-/* Hands out the next action; false when there is none. Never more than nine per member and a dozen for the
+/* Hands out the next action; false when there is none. Never more than ten per member and a dozen for the
  * node between two steps. */
 bool core_next_action(struct core *core, struct core_action *action);
 

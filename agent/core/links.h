@@ -11,8 +11,8 @@
 #define LINKS_PATIENCE_MS                                                                                    \
     15000                   /* of the side with the higher id; also how long a lost stream keeps a peer up */
 #define LINKS_HELD_MS 10000 /* a stream that lives this long clears the failures before it */
-#define LINKS_RENEW_MS (4 * 3600 * 1000)
-#define LINKS_RENEW_JITTER_MS (10 * 60 * 1000)
+#define LINKS_RENEW_MS (UINT64_C(4) * 3600 * 1000)
+#define LINKS_RENEW_JITTER_MS (UINT64_C(10) * 60 * 1000)
 
 /* The row became a peer, or is one no more. Stopping forgets its dial and streams; no event of theirs comes.
  */

@@ -11,7 +11,7 @@
 
 #include "test/sim/world.h"
 
-#define SIM_NODES_MAX 1000
+#define SIM_NODES_MAX 200
 
 struct options {
     uint64_t seed;

@@ -106,6 +106,13 @@ static int take_page(struct chain_read *read, const uint8_t *data, size_t len, s
                                      &out->page.total, err);
 }
 
+static int take_indexer(struct chain_read *read, const uint8_t *data, size_t len, struct chain_result *out,
+                        struct am_err *err)
+{
+    (void)read;
+    return cluster_take_indexer(data, len, &out->indexer, err);
+}
+
 int chain_error_of_rpc(const struct rpc_result *result, struct am_err *err)
 {
     char reason[REVERT_TEXT_SIZE];
@@ -264,6 +271,16 @@ struct chain_read *chain_read_page(struct rpc *node, const struct address *clust
     struct abi_writer data = {0};
     cluster_put_members_page(&data, offset, limit);
     return start_call(node, &wanted, &data, block);
+}
+
+struct chain_read *chain_read_indexer(struct rpc *node, const struct address *registry, chain_done_fn done,
+                                      void *user)
+{
+    const struct chain_read wanted = {
+        .take_bytes = take_indexer, .to = *registry, .done = done, .user = user};
+    struct abi_writer data = {0};
+    cluster_put_indexer(&data);
+    return start_call(node, &wanted, &data, CHAIN_LATEST);
 }
 
 void chain_read_cancel(struct chain_read *read)

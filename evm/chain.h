@@ -44,6 +44,7 @@ struct chain_result {
         struct cluster_member member;
         struct cluster_state state;
         struct chain_page page;
+        struct cluster_indexer indexer;
     };
 };
 
@@ -82,6 +83,10 @@ struct chain_read *chain_read_state(struct rpc *node, const struct address *clus
 /* membersPage(offset, limit), limit up to CHAIN_PAGE_MAX -> page */
 struct chain_read *chain_read_page(struct rpc *node, const struct address *cluster, uint64_t offset,
                                    uint64_t limit, uint64_t block, chain_done_fn done, void *user);
+
+/* current() of the IndexerRegistry -> indexer */
+struct chain_read *chain_read_indexer(struct rpc *node, const struct address *registry, chain_done_fn done,
+                                      void *user);
 
 /* Ends a read without a callback; NULL is allowed. The handle is invalid once `done` has been called. */
 void chain_read_cancel(struct chain_read *read);

@@ -1,5 +1,7 @@
 #include "evm/cluster.h"
 
+#include <string.h>
+
 #include "contracts_abi.h"
 #include "crypto/keccak.h"
 
@@ -202,4 +204,27 @@ void cluster_put_get_nonce(struct abi_writer *out, const struct address *sender)
     abi_put_selector(out, ABI_GET_NONCE_SELECTOR);
     abi_put_address(out, sender);
     abi_put_u64(out, 0);
+}
+
+void cluster_put_indexer(struct abi_writer *out)
+{
+    abi_put_selector(out, ABI_CURRENT_SELECTOR);
+}
+
+int cluster_take_indexer(const uint8_t *data, size_t len, struct cluster_indexer *out, struct am_err *err)
+{
+    bool ok;
+    size_t endpoint_len;
+    struct abi_reader reader = abi_reader_of(data, len, &ok);
+    const uint8_t *const endpoint = abi_take_bytes(&reader, &endpoint_len);
+    *out = (struct cluster_indexer){0};
+    out->code_id = abi_take_bytes32(&reader);
+    out->key = abi_take_bytes32(&reader);
+    out->updated_at = abi_take_u64(&reader);
+    for (size_t i = 0; i < endpoint_len; i++)
+        ok = ok && endpoint[i] > ' ' && endpoint[i] <= '~';
+    if (!ok || endpoint_len > CLUSTER_ENDPOINT_MAX)
+        return shape_result(false, "current", len, err);
+    memcpy(out->endpoint, endpoint, endpoint_len);
+    return 0;
 }

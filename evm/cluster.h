@@ -91,6 +91,17 @@ void cluster_put_dstack_register(struct abi_writer *out, const struct dstack_pro
 void cluster_put_execute(struct abi_writer *out, const struct address *target, const uint8_t *data,
                          size_t len);
 
+/* current() of the IndexerRegistry. All empty when none was announced. */
+#define CLUSTER_ENDPOINT_MAX 255
+struct cluster_indexer {
+    char endpoint[CLUSTER_ENDPOINT_MAX + 1]; /* host:port */
+    struct bytes32 code_id;
+    struct bytes32 key;
+    uint64_t updated_at; /* unix seconds */
+};
+void cluster_put_indexer(struct abi_writer *out);
+int cluster_take_indexer(const uint8_t *data, size_t len, struct cluster_indexer *out, struct am_err *err);
+
 /* EntryPoint.getNonce(sender, key) with key 0. */
 void cluster_put_get_nonce(struct abi_writer *out, const struct address *sender);
 

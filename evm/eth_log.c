@@ -57,6 +57,12 @@ static int parse_log(json_object *value, uint8_t *data, struct eth_log *out, str
     return parse_topics(value, out, err);
 }
 
+static bool is_oversized(json_object *value)
+{
+    const char *const text = field_text(value, "data");
+    return text && strlen(text) > 2 + 2 * ETH_LOG_DATA_MAX;
+}
+
 /* Bytes that the data of all logs need at most. */
 static size_t data_room(json_object *value, size_t len)
 {
@@ -81,8 +87,14 @@ int eth_logs_parse(json_object *value, size_t max, struct eth_logs *out, struct 
     int code = out->items && out->data ? 0 : am_fail(err, -ENOMEM, "no memory for %zu logs", len);
     uint8_t *data = out->data;
     for (size_t i = 0; code == 0 && i < len; i++) {
-        code = parse_log(json_object_array_get_idx(value, i), data, &out->items[i], err);
-        data += out->items[i].data_len;
+        struct eth_log *const log = &out->items[out->len];
+        json_object *const item = json_object_array_get_idx(value, i);
+        if (is_oversized(item)) {
+            out->oversized++;
+            continue;
+        }
+        code = parse_log(item, data, log, err);
+        data += log->data_len;
         out->len++;
     }
     if (code)

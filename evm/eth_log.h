@@ -11,7 +11,7 @@
 #include "crypto/bytes.h"
 
 #define ETH_LOG_TOPICS_MAX 4
-#define ETH_LOG_DATA_MAX 65536
+#define ETH_LOG_DATA_MAX 65536 /* longer ones, of anybody's making, must not stop those who read all */
 #define ETH_BLOOM_SIZE 256
 
 struct eth_log {
@@ -30,6 +30,7 @@ struct eth_log {
 struct eth_logs {
     struct eth_log *items;
     size_t len;
+    size_t oversized; /* left out: more data than ETH_LOG_DATA_MAX, which no contract of ours emits */
     uint8_t *data;
 };
 

@@ -33,6 +33,7 @@ struct rpc {
     struct http_client *http;
     struct rpc_url urls[RPC_URLS_MAX];
     size_t urls_len, preferred;
+    size_t answer_max; /* 0: the client's own */
     int64_t last_id;
     struct rpc_call *calls;
 };
@@ -82,7 +83,11 @@ static bool send_to_next(struct rpc_call *call)
     for (; call->tried < rpc->urls_len; call->tried++) {
         call->url = (call->first + call->tried) % rpc->urls_len;
         const struct http_request request = {
-            .url = rpc->urls[call->url].text, .body = call->body, .body_len = strlen(call->body)};
+            .url = rpc->urls[call->url].text,
+            .body = call->body,
+            .body_len = strlen(call->body),
+            .answer_max = rpc->answer_max,
+        };
         call->exchange = http_client_start(rpc->http, &request, on_http, call);
         if (call->exchange) {
             call->tried++;
@@ -136,6 +141,11 @@ struct rpc *rpc_new(struct http_client *http, const char *const *urls, size_t ur
     rpc->http = http;
     rpc->urls_len = urls_len;
     return rpc;
+}
+
+void rpc_set_answer_max(struct rpc *rpc, size_t answer_max)
+{
+    rpc->answer_max = answer_max;
 }
 
 void rpc_free(struct rpc *rpc)

@@ -35,6 +35,9 @@ typedef void (*rpc_done_fn)(void *user, const struct rpc_result *result);
  * URL is unusable. */
 struct rpc *rpc_new(struct http_client *http, const char *const *urls, size_t urls_len);
 
+/* How many bytes an answer may have from now on, instead of 1 MiB. */
+void rpc_set_answer_max(struct rpc *rpc, size_t answer_max);
+
 /* Cancels what is under way (no callback comes) and frees; NULL is allowed; allowed from `done`. */
 void rpc_free(struct rpc *rpc);
 

@@ -34,6 +34,7 @@ enum statement {
     DROP_BLOCK,
     DROP_CLUSTERS,
     DROP_LOGS,
+    LOG_HASH,
     BLOCK_HASH,
     OLDEST_BLOCK,
     CLUSTERS,
@@ -54,6 +55,7 @@ static const char *const texts[STATEMENTS] = {
     [DROP_BLOCK] = "DELETE FROM blocks WHERE number > ?1",
     [DROP_CLUSTERS] = "DELETE FROM clusters WHERE block > ?1",
     [DROP_LOGS] = "DELETE FROM logs WHERE block > ?1",
+    [LOG_HASH] = "SELECT block_hash FROM logs WHERE cluster = ?1 AND block = ?2 AND log_index = ?3",
     [BLOCK_HASH] = "SELECT hash FROM blocks WHERE number = ?1",
     [OLDEST_BLOCK] = "SELECT min(number) FROM blocks",
     [CLUSTERS] = "SELECT address, block FROM clusters ORDER BY block",
@@ -330,19 +332,30 @@ int store_retract(struct store *store, store_block_fn each, void *user, struct s
 
 /* ---- Reading ---- */
 
-bool store_knows(struct store *store, const struct wire_cursor *cursor)
+static bool read_hash(sqlite3_stmt *read, struct bytes32 *hash)
 {
-    sqlite3_stmt *const read = begin(store, BLOCK_HASH), *const oldest = begin(store, OLDEST_BLOCK);
-    struct bytes32 hash;
-    bind_u64(read, 1, cursor->block);
     const bool found = sqlite3_step(read) == SQLITE_ROW;
     if (found)
-        take_bytes(read, 0, hash.b, sizeof(hash.b));
-    const bool old = sqlite3_step(oldest) == SQLITE_ROW && sqlite3_column_type(oldest, 0) != SQLITE_NULL &&
-                     cursor->block < take_u64(oldest, 0);
+        take_bytes(read, 0, hash->b, sizeof(hash->b));
     sqlite3_reset(read);
+    return found;
+}
+
+bool store_knows(struct store *store, const struct address *cluster, const struct wire_cursor *cursor)
+{
+    sqlite3_stmt *const of_log = begin(store, LOG_HASH), *const of_block = begin(store, BLOCK_HASH);
+    sqlite3_stmt *const oldest = begin(store, OLDEST_BLOCK);
+    struct bytes32 hash;
+    bind_bytes(of_log, 1, cluster->b, sizeof(cluster->b));
+    bind_u64(of_log, 2, cursor->block);
+    bind_u64(of_log, 3, cursor->log_index);
+    bind_u64(of_block, 1, cursor->block);
+    if (read_hash(of_log, &hash) || read_hash(of_block, &hash))
+        return bytes32_equal(&hash, &cursor->block_hash);
+    const bool is_old = sqlite3_step(oldest) == SQLITE_ROW && sqlite3_column_type(oldest, 0) != SQLITE_NULL &&
+                        cursor->block < take_u64(oldest, 0);
     sqlite3_reset(oldest);
-    return found ? bytes32_equal(&hash, &cursor->block_hash) : old;
+    return is_old;
 }
 
 int store_each_cluster(struct store *store, store_cluster_fn each, void *user, struct am_err *err)

@@ -74,8 +74,9 @@ int store_retract(struct store *store, store_block_fn each, void *user, struct s
 
 int store_read_tip(struct store *store, struct store_tip *tip, bool *has_tip, struct am_err *err);
 
-/* Whether `cursor` names a block as the store knows it; blocks older than the hashes kept count as known. */
-bool store_knows(struct store *store, const struct wire_cursor *cursor);
+/* Whether `cursor` names a log of the cluster, or else a block, as the store knows it; blocks older than the
+ * hashes kept count as known. */
+bool store_knows(struct store *store, const struct address *cluster, const struct wire_cursor *cursor);
 
 typedef void (*store_cluster_fn)(void *user, const struct store_cluster *cluster);
 int store_each_cluster(struct store *store, store_cluster_fn each, void *user, struct am_err *err);

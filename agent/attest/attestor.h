@@ -44,6 +44,11 @@ typedef void (*attest_identity_fn)(void *user, const struct attest_identity *ide
 /* `key` passes into the callee's hands; NULL when it could not be had. */
 typedef void (*attest_key_fn)(void *user, struct secret *key, const struct am_err *err);
 
+/* `quote` lives during the call; NULL when it could not be had. */
+typedef void (*attest_quote_fn)(void *user, const uint8_t *quote, size_t quote_len, const struct am_err *err);
+
+#define ATTEST_REPORT_DATA_SIZE 64
+
 struct attestor {
     const struct attestor_ops *ops;
 };
@@ -53,6 +58,8 @@ struct attestor_ops {
     int (*read_identity)(struct attestor *attestor, attest_identity_fn done, void *user);
     int (*derive_key)(struct attestor *attestor, enum attest_key key, uint64_t generation, attest_key_fn done,
                       void *user);
+    int (*read_quote)(struct attestor *attestor, const uint8_t report_data[ATTEST_REPORT_DATA_SIZE],
+                      attest_quote_fn done, void *user);
     int (*build_registration)(const struct attestor *attestor, const struct address *cluster,
                               const struct address *member_contract, const struct cluster_keys *keys,
                               struct abi_writer *calldata, struct am_err *err);
@@ -73,6 +80,14 @@ static inline int attestor_derive_key(struct attestor *attestor, enum attest_key
                                       attest_key_fn done, void *user)
 {
     return attestor->ops->derive_key(attestor, key, generation, done, user);
+}
+
+/* Has the TEE quote `report_data` and calls `done` once. Returns 0, or -ENOMEM: then no call comes. */
+static inline int attestor_read_quote(struct attestor *attestor,
+                                      const uint8_t report_data[ATTEST_REPORT_DATA_SIZE],
+                                      attest_quote_fn done, void *user)
+{
+    return attestor->ops->read_quote(attestor, report_data, done, user);
 }
 
 /* Writes the call to the cluster that registers `member_contract` with `keys` into an empty writer. Returns

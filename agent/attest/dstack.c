@@ -61,12 +61,13 @@ struct dstack {
     bool identity_known;
 };
 
-/* One attestor_derive_key under way. */
+/* One attestor_derive_key or attestor_read_quote under way. */
 struct derivation {
     struct dstack *dstack;
     struct http_exchange *exchange;
     char path[PATH_SIZE];
-    attest_key_fn done;
+    attest_key_fn done; /* one of the two */
+    attest_quote_fn quote_done;
     void *user;
     struct derivation *next;
 };
@@ -170,6 +171,48 @@ static int dstack_derive_key(struct attestor *attestor, enum attest_key key, uin
     write_path(key, generation, derivation->path);
     derivation->exchange =
         ask_key(dstack, derivation->path, key_table[key].purpose, derivation_done, derivation);
+    if (!derivation->exchange) {
+        free(derivation);
+        return -ENOMEM;
+    }
+    dstack->derivations = derivation;
+    return 0;
+}
+
+/* ---- A quote ---- */
+
+static void quote_done(void *user, const struct http_answer *answer)
+{
+    struct derivation *derivation = user;
+    const attest_quote_fn done = derivation->quote_done;
+    void *const done_user = derivation->user;
+    struct am_err err = {0};
+    uint8_t *quote = NULL;
+    size_t quote_len = 0;
+    int code = check_answer(answer, &err);
+    if (code == 0)
+        code = guest_answer_parse_quote(answer->body, answer->body_len, &quote, &quote_len, &err);
+    if (code)
+        add_context(derivation->dstack, "GetQuote", &err);
+    derivation_unlink(derivation);
+    free(derivation);
+    done(done_user, quote, quote_len, code ? &err : NULL);
+    free(quote);
+}
+
+static int dstack_read_quote(struct attestor *attestor, const uint8_t report_data[ATTEST_REPORT_DATA_SIZE],
+                             attest_quote_fn done, void *user)
+{
+    struct dstack *dstack = (struct dstack *)attestor;
+    char digits[2 * ATTEST_REPORT_DATA_SIZE + 1], body[192];
+    struct derivation *derivation = calloc(1, sizeof(*derivation));
+    if (!derivation)
+        return -ENOMEM;
+    *derivation =
+        (struct derivation){.dstack = dstack, .quote_done = done, .user = user, .next = dstack->derivations};
+    hex_encode(report_data, ATTEST_REPORT_DATA_SIZE, digits);
+    snprintf(body, sizeof(body), "{\"report_data\":\"%s\"}", digits);
+    derivation->exchange = ask(dstack, "GetQuote", body, false, quote_done, derivation);
     if (!derivation->exchange) {
         free(derivation);
         return -ENOMEM;
@@ -356,6 +399,7 @@ static const struct attestor_ops dstack_ops = {
     .name = "dstack",
     .read_identity = dstack_read_identity,
     .derive_key = dstack_derive_key,
+    .read_quote = dstack_read_quote,
     .build_registration = dstack_build_registration,
     .free = dstack_free,
 };

@@ -5,6 +5,8 @@
 #include <json-c/json_tokener.h>
 #include <limits.h>
 
+#include "evm/field.h"
+
 #define DEPTH_MAX 16
 #define NOT_AN_OBJECT "the answer is not a JSON object"
 #define KEY_DIGITS (2 * SECRET_SIZE)
@@ -239,4 +241,19 @@ int guest_answer_parse_info(const char *body, size_t len, struct guest_info *out
             take_info_field(object, fields[i].name, fields[i].bytes, fields[i].len, fields[i].required, err);
     json_object_put(object);
     return code;
+}
+
+/* ---- /GetQuote ---- */
+
+int guest_answer_parse_quote(const char *body, size_t len, uint8_t **quote, size_t *quote_len,
+                             struct am_err *err)
+{
+    json_object *object = parse_object(body, len);
+    if (!object)
+        return am_fail(err, AM_EFORMAT, NOT_AN_OBJECT);
+    const char *const text = field_text(object, "quote");
+    const bool good = text && field_text_bytes(text, GUEST_QUOTE_MAX, quote, quote_len);
+    json_object_put(object);
+    return good ? 0
+                : am_fail(err, AM_EFORMAT, "field quote is not up to %d bytes in hexadecimal", GUEST_QUOTE_MAX);
 }

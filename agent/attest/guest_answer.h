@@ -30,6 +30,11 @@ struct guest_info {
  */
 int guest_answer_parse_key(const char *body, size_t len, struct guest_key *out, struct am_err *err);
 
+/* Reads the answer of /GetQuote; `quote` is for the caller to free. Returns 0, AM_EFORMAT or -ENOMEM. */
+#define GUEST_QUOTE_MAX 65536
+int guest_answer_parse_quote(const char *body, size_t len, uint8_t **quote, size_t *quote_len,
+                             struct am_err *err);
+
 /* Reads the answer of /Info, which holds nothing secret. Returns 0 or AM_EFORMAT. */
 int guest_answer_parse_info(const char *body, size_t len, struct guest_info *out, struct am_err *err);
 

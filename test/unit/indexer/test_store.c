@@ -145,11 +145,11 @@ Test(store, knows_recent_blocks_by_hash_and_believes_old_ones)
     for (uint64_t block = 1; block <= STORE_BLOCKS_MAX + 10; block++)
         append(store, block, NULL, 0);
     struct wire_cursor cursor = {.block = STORE_BLOCKS_MAX, .block_hash = hash_of(STORE_BLOCKS_MAX)};
-    cr_assert(store_knows(store, &cursor));
+    cr_assert(store_knows(store, &cluster, &cursor));
     cursor.block_hash.b[0] ^= 1;
-    cr_assert_not(store_knows(store, &cursor));
+    cr_assert_not(store_knows(store, &cluster, &cursor));
     cursor.block = 3;
-    cr_assert(store_knows(store, &cursor));
+    cr_assert(store_knows(store, &cluster, &cursor));
     store_close(store);
 }
 

@@ -1,0 +1,139 @@
+/* attestmesh-indexer: reads the configuration, then serves until a signal or a reason to give up. */
+#include <event2/event.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+
+#include "crypto/secret.h"
+#include "indexer/service.h"
+
+#define STOP_S 1 /* for the last words to the subscribers */
+
+struct program {
+    struct event_base *base;
+    struct service *service;
+};
+
+static void print_help(void)
+{
+    printf("Usage: attestmesh-indexer [--check] [--help] [--version]\n"
+           "\n"
+           "Follows every AttestMesh cluster of one chain and pushes each member its cluster's events.\n"
+           "\n"
+           "  --check  check the configuration and exit\n"
+           "\n"
+           "Variables, from the environment:\n\n");
+    indexer_config_print();
+    printf("\nExit status: 0 after SIGTERM or SIGINT, 78 when the operator must change something, 1 "
+           "otherwise.\n");
+}
+
+static int refuse_start(const struct am_err *err)
+{
+    log_error("indexer.not_started", log_text("reason", err->text));
+    return err->code == AM_ECONFIG ? EX_CONFIG : EXIT_FAILURE;
+}
+
+static void on_libevent_message(int severity, const char *message)
+{
+    log_event(severity >= EVENT_LOG_WARN ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "loop.message",
+              log_text("text", message));
+}
+
+static void on_signal(evutil_socket_t signal_number, short what, void *user)
+{
+    static const struct timeval delay = {STOP_S, 0};
+    struct program *program = user;
+    (void)what;
+    log_info("indexer.stopping", log_int("signal", signal_number));
+    service_stop(program->service);
+    event_base_loopexit(program->base, &delay);
+}
+
+static struct event *watch_signal(struct program *program, int signal_number)
+{
+    struct event *event = evsignal_new(program->base, signal_number, on_signal, program);
+    if (event)
+        event_add(event, NULL);
+    return event;
+}
+
+/* Each subscriber is a file. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int run(const struct indexer_config *config)
+{
+    struct am_err err = {.code = -1, .text = "out of memory"};
+    struct program program = {.base = event_base_new()};
+    program.service = program.base ? service_new(program.base, config, &err) : NULL;
+    int status = EXIT_FAILURE;
+    if (program.service) {
+        struct event *term = watch_signal(&program, SIGTERM), *interrupt = watch_signal(&program, SIGINT);
+        log_info("indexer.started", log_text("version", ATTESTMESH_VERSION));
+        event_base_dispatch(program.base);
+        const int code = service_exit_code(program.service);
+        status = code == 0 ? EXIT_SUCCESS : code == AM_ECONFIG ? EX_CONFIG : EXIT_FAILURE;
+        if (term)
+            event_free(term);
+        if (interrupt)
+            event_free(interrupt);
+    } else {
+        status = refuse_start(&err);
+    }
+    service_free(program.service);
+    if (program.base)
+        event_base_free(program.base);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"check", no_argument, NULL, 'n'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},
+        {NULL, 0, NULL, 0},
+    };
+    bool check_only = false;
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (option) {
+        case 'n':
+            check_only = true;
+            break;
+        case 'h':
+            print_help();
+            return EXIT_SUCCESS;
+        case 'v':
+            printf("attestmesh-indexer %s\n", ATTESTMESH_VERSION);
+            return EXIT_SUCCESS;
+        default:
+            return EX_USAGE;
+        }
+    }
+    if (optind != argc) {
+        fprintf(stderr, "attestmesh-indexer: unexpected argument %s\n", argv[optind]);
+        return EX_USAGE;
+    }
+
+    struct am_err err = {.code = -1, .text = "the cryptographic library can not be started"};
+    struct indexer_config config;
+    signal(SIGPIPE, SIG_IGN);
+    event_set_log_callback(on_libevent_message);
+    if (secret_init() != 0 || indexer_config_load(&config, &err) != 0)
+        return refuse_start(&err);
+    log_configure(config.log_level, config.log_format);
+    raise_file_limit();
+    const int status = check_only ? EXIT_SUCCESS : run(&config);
+    indexer_config_clear(&config);
+    return status;
+}

@@ -1,0 +1,37 @@
+/* The live sessions of each cluster: a hash table of lists. Intrusive: a session carries a room_seat. */
+#ifndef INDEXER_ROOM_H
+#define INDEXER_ROOM_H
+
+#include <stddef.h>
+#include <sys/queue.h>
+
+#include "crypto/bytes.h"
+
+#define ROOM_BUCKETS 4096
+
+struct room_seat {
+    LIST_ENTRY(room_seat) link;
+    struct room *room; /* NULL while not seated */
+};
+
+struct room {
+    struct address cluster;
+    LIST_HEAD(, room_seat) seats;
+    LIST_ENTRY(room) link;
+};
+
+/* Zeroed: empty. */
+struct rooms {
+    LIST_HEAD(, room) buckets[ROOM_BUCKETS];
+};
+
+/* NULL when nobody is there. */
+struct room *rooms_find(struct rooms *rooms, const struct address *cluster);
+
+/* 0 or -ENOMEM. */
+int rooms_enter(struct rooms *rooms, const struct address *cluster, struct room_seat *seat);
+
+/* The last to leave frees the room. Nothing when not seated. */
+void rooms_leave(struct room_seat *seat);
+
+#endif

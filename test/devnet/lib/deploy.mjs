@@ -8,7 +8,7 @@ import { concat, encodeFunctionData, numberToHex } from "viem";
 import { ACCOUNTS, ENTRY_POINT, chainClient, chainStateFile, walletClient } from "./chain.mjs";
 import { ROOT, readJson, writeJson } from "./instance.mjs";
 import { findRoom, inRoom } from "./room.mjs";
-import { DevnetError, run } from "./run.mjs";
+import { DevnetError, lastLines, run } from "./run.mjs";
 import { startService, stopService } from "./services.mjs";
 import { RPC_URL, WORLD } from "./topology.mjs";
 
@@ -46,7 +46,7 @@ async function runScript(instance, script, receipt, env = {}) {
   mkdirSync(folder, { recursive: true });
   const forge = [join(CONTRACTS, "node_modules/.bin/forge"), "script", `script/${script}.s.sol`, "--rpc-url", RPC_URL,
     "--private-key", ACCOUNTS.owner.key, "--broadcast", "--slow"];
-  await run([...inRoom(findRoom(instance, WORLD), { network: true }), ...forge], {
+  const output = await run([...inRoom(findRoom(instance, WORLD), { network: true }), ...forge], {
     cwd: CONTRACTS,
     timeoutMs: FORGE_MS,
     env: {
@@ -55,7 +55,7 @@ async function runScript(instance, script, receipt, env = {}) {
     },
   });
   const written = readJson(join(folder, `${receipt}.json`));
-  if (!written) throw new DevnetError(`forge script ${script} left no receipt ${receipt}.json`);
+  if (!written) throw new DevnetError(`forge script ${script} left no receipt ${receipt}.json:\n${lastLines(output)}`);
   return written;
 }
 

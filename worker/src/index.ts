@@ -34,10 +34,15 @@ function health({ config }: Services): Response {
 /** Whether operations into this cluster are paid for, and which. */
 async function check(request: Request, url: URL, given: Services): Promise<Response> {
   const reason = await checkToken(bearerToken(request), given);
-  if (reason !== null) return Response.json({ error: reason }, { status: reason === "token_missing" ? 401 : 403 });
+  if (reason !== null)
+    return Response.json({ error: reason }, { status: reason === "token_missing" ? 401 : 403 });
   const cluster = readAddress(url.searchParams.get("cluster"), "cluster");
   const { policy, caps } = given.config;
-  const by = policy.clusters.has(cluster) ? "list" : (await given.facts.isCluster(cluster)) ? "factory" : null;
+  const by = policy.clusters.has(cluster)
+    ? "list"
+    : (await given.facts.isCluster(cluster))
+      ? "factory"
+      : null;
   const { ops, wei } = caps.cluster;
   return Response.json({
     cluster,
@@ -54,7 +59,9 @@ async function stats(request: Request, { config, ledger, nowMs }: Services): Pro
     return Response.json({ error: "token_wrong" }, { status: 401 });
   }
   const report = { ...(await ledger.report(nowMs)), caps: config.caps };
-  const text = JSON.stringify(report, (_, value: unknown) => (typeof value === "bigint" ? value.toString() : value));
+  const text = JSON.stringify(report, (_, value: unknown) =>
+    typeof value === "bigint" ? value.toString() : value,
+  );
   return new Response(text, { headers: { "content-type": "application/json", "cache-control": "no-store" } });
 }
 
@@ -66,7 +73,9 @@ async function route(request: Request, given: Services): Promise<Response> {
     case "POST /alchemy":
       return handleAlchemy(request, given);
     case "POST /pimlico":
-      return given.config.pimlicoSecret ? handlePimlico(request, given.config.pimlicoSecret, given) : notFound();
+      return given.config.pimlicoSecret
+        ? handlePimlico(request, given.config.pimlicoSecret, given)
+        : notFound();
     case "GET /healthz":
       return health(given);
     case "GET /check":
@@ -86,7 +95,10 @@ function failure(error: unknown): Response {
   }
   // Neither kind's text goes out: it is the operator's, in the log.
   console.error(error);
-  return Response.json({ error: error instanceof ConfigError ? "misconfigured" : "internal" }, { status: 500 });
+  return Response.json(
+    { error: error instanceof ConfigError ? "misconfigured" : "internal" },
+    { status: 500 },
+  );
 }
 
 export default {

@@ -16,7 +16,9 @@ export interface Caps {
   global: Amount;
 }
 
-/** One approved operation. Its sender and nonce name it: only one operation with both can ever be included. */
+/**
+ * One approved operation. Its sender and nonce name it: only one operation with both can ever be included.
+ */
 export interface Spend {
   sender: Address;
   nonce: bigint;
@@ -107,8 +109,8 @@ export class Ledger extends DurableObject<Env> {
   }
 
   /**
-   * Counts an operation unless that exceeds a cap, and returns the cap's reason then. The same operation asked for
-   * again counts once, at its highest price. Writes one row at most.
+   * Counts an operation unless that exceeds a cap, and returns the cap's reason then. The same operation
+   * asked for again counts once, at its highest price. Writes one row at most.
    */
   charge(spend: Spend, caps: Caps, nowMs: number): Reason | null {
     const totals = this.#totalsAt(nowMs);

@@ -49,7 +49,9 @@ describe("pm_getPaymasterData", () => {
   });
 
   it("is good for minutes only", async () => {
-    const { validUntil, validAfter } = validityOf(resultOf(await (await Scene.fresh()).sign(registration)).paymasterData);
+    const { validUntil, validAfter } = validityOf(
+      resultOf(await (await Scene.fresh()).sign(registration)).paymasterData,
+    );
     const now = Date.now() / 1000;
     expect(validUntil - now).toBeGreaterThan(200);
     expect(validUntil - now).toBeLessThan(301);
@@ -60,7 +62,9 @@ describe("pm_getPaymasterData", () => {
     const scene = await Scene.fresh();
     await scene.sign(registration);
     await scene.sign({ ...registration, maxFeePerGas: "0x861c4680" });
-    expect(await spent(scene)).toMatchObject({ total: { ops: 1, wei: String((100_000n + 80_000n + 90_000n) * 2_250_000_000n) } });
+    expect(await spent(scene)).toMatchObject({
+      total: { ops: 1, wei: String((100_000n + 80_000n + 90_000n) * 2_250_000_000n) },
+    });
   });
 
   it("takes the token from the header as well", async () => {
@@ -95,7 +99,10 @@ describe("pm_getPaymasterStubData", () => {
     const scene = await Scene.fresh();
     const { sender, nonce, callData } = registration;
     const answer = await scene.rpc("pm_getPaymasterStubData", { sender, nonce, callData });
-    expect(answer).toMatchObject({ status: 200, json: { result: { paymaster: PAYMASTER, paymasterPostOpGasLimit: "0x0" } } });
+    expect(answer).toMatchObject({
+      status: 200,
+      json: { result: { paymaster: PAYMASTER, paymasterPostOpGasLimit: "0x0" } },
+    });
     expect(resultOf(answer).paymasterData).toHaveLength(2 + 2 * (64 + 65));
     expect(await spent(scene)).toMatchObject({ total: { ops: 0 } });
     const denied = await scene.rpc("pm_getPaymasterStubData", { sender: STRANGER, nonce, callData });

@@ -21,7 +21,11 @@ function spend(changes: Partial<Spend> = {}): Spend {
   return { sender: MEMBER, nonce: 0n, cluster: CLUSTER, wei: 100n, ...changes };
 }
 
-async function charge(changes: Partial<Spend> = {}, caps: Partial<Caps> = {}, now = NOON): Promise<Reason | null> {
+async function charge(
+  changes: Partial<Spend> = {},
+  caps: Partial<Caps> = {},
+  now = NOON,
+): Promise<Reason | null> {
   return ledger.charge(spend(changes), { ...NO_CAPS, ...caps }, now);
 }
 

@@ -1,7 +1,10 @@
 interface ReasonInfo {
   /** One sentence for people. */
   text: string;
-  /** Whether asking again with the same operation is pointless until the operator or the node changes something. */
+  /**
+   * Whether asking again with the same operation is pointless until the operator or the node changes
+   * something.
+   */
   final: boolean;
 }
 
@@ -15,7 +18,9 @@ export const REASONS = {
   signature_wrong: final("the request is not signed with the webhook secret, or not within five minutes"),
   chain_mismatch: final("the operation is for another chain"),
   entry_point_mismatch: final("the operation is for another EntryPoint"),
-  sender_unknown: passing("the sender is neither a recognised factory's member contract nor an allowed app id"),
+  sender_unknown: passing(
+    "the sender is neither a recognised factory's member contract nor an allowed app id",
+  ),
   not_execute: final("the operation is not exactly one ClusterMember.execute of a deployed account"),
   value_not_zero: final("the call sends value"),
   target_unknown: passing("the target is not a cluster that this operator pays for"),

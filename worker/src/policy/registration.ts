@@ -1,6 +1,7 @@
 /**
- * Registration proofs, verified as the attestor facets do (PROTOCOL sections 2.5 and 2.6), so that a proof which the
- * chain would refuse costs nobody anything. Whether the root of a proof is allowed is the chain's to say.
+ * Registration proofs, verified as the attestor facets do (PROTOCOL sections 2.5 and 2.6), so that a proof
+ * which the chain would refuse costs nobody anything. Whether the root of a proof is allowed is the chain's
+ * to say.
  */
 import {
   concatHex,

@@ -4,7 +4,13 @@ import type { PaymasterConfig } from "../env";
 import { BadRequest } from "../errors";
 import { bearerToken, parseJson, readBody } from "../http";
 import { readAddress, readObject, readQuantity, readString, type Json } from "../parse";
-import { POST_OP_GAS, signPaymasterData, stubPaymasterData, VERIFICATION_GAS, type Validity } from "../paymaster";
+import {
+  POST_OP_GAS,
+  signPaymasterData,
+  stubPaymasterData,
+  VERIFICATION_GAS,
+  type Validity,
+} from "../paymaster";
 import type { SponsorshipRequest } from "../policy/policy";
 import { REASONS, type Reason } from "../policy/reasons";
 import { checkToken, decide, type Services } from "../sponsor";
@@ -68,7 +74,10 @@ function signedResult(
   paymaster: PaymasterConfig,
   validity: Validity,
 ): Json {
-  const signed = { ...op, paymasterVerificationGasLimit: op.paymasterVerificationGasLimit || VERIFICATION_GAS };
+  const signed = {
+    ...op,
+    paymasterVerificationGasLimit: op.paymasterVerificationGasLimit || VERIFICATION_GAS,
+  };
   return {
     paymaster: paymaster.address,
     paymasterData: signPaymasterData(signed, paymaster.address, chainId, validity, paymaster.signerKey),
@@ -99,9 +108,7 @@ export async function handleErc7677(http: Request, services: Services): Promise<
     if (reason !== null) return denied(id, reason);
 
     const validity = validityAt(services.nowMs);
-    const result = isFinal
-      ? signedResult(request, paymaster, validity)
-      : stubResult(paymaster, validity);
+    const result = isFinal ? signedResult(request, paymaster, validity) : stubResult(paymaster, validity);
     return Response.json({ jsonrpc: "2.0", id, result });
   } catch (error) {
     if (!(error instanceof BadRequest)) throw error;

@@ -19,7 +19,8 @@ const FORGE_MS = 600_000; // includes compiling everything with a compiler in Ja
 
 export const deploymentFile = (instance) => join(instance.dir, "deployment.json");
 
-export const contractAbi = (name) => readJson(join(CONTRACTS, `out/${name}.sol/${name}.json`)).abi;
+export const contractArtifact = (name) => readJson(join(CONTRACTS, `out/${name}.sol/${name}.json`));
+export const contractAbi = (name) => contractArtifact(name).abi;
 
 // Sends transactions of the owner, all at once, and waits for their receipts.
 export async function sendAll(instance, requests) {
@@ -29,6 +30,7 @@ export async function sendAll(instance, requests) {
   for (const request of requests) hashes.push(await owner.sendTransaction(request));
   const receipts = await Promise.all(hashes.map((hash) => client.waitForTransactionReceipt({ hash })));
   if (receipts.some(({ status }) => status !== "success")) throw new DevnetError("a transaction was reverted");
+  return receipts;
 }
 
 async function deployEntryPoint(instance) {
@@ -73,7 +75,8 @@ async function deployContracts(instance) {
     PAYMASTER_SIGNER: ACCOUNTS.sponsor.address,
     DEPOSIT: String(100n * 10n ** 18n),
   });
-  return { cluster, paymaster, memberFactory: infra.memberFactory, clusterFactory: infra.clusterFactory };
+  const { memberFactory, memberImplementation, clusterFactory } = infra;
+  return { cluster, paymaster, memberFactory, memberImplementation, clusterFactory };
 }
 
 function hashFolder(hash, folder) {

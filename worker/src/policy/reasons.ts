@@ -47,3 +47,23 @@ export const REASONS = {
 } as const satisfies Record<string, ReasonInfo>;
 
 export type Reason = keyof typeof REASONS;
+
+/** A cap that the operator raises meanwhile should be noticed. */
+const CAP_RETRY_SECONDS = 600;
+const CHAIN_RETRY_SECONDS = 5;
+
+/** Seconds after which asking again makes sense, or null when nobody knows. */
+export function retryAfterSeconds(reason: Reason, nowMs: number): number | null {
+  switch (reason) {
+    case "sender_cap":
+    case "cluster_cap":
+    case "global_cap": {
+      const daySeconds = 24 * 60 * 60;
+      return Math.min(CAP_RETRY_SECONDS, daySeconds - (Math.floor(nowMs / 1000) % daySeconds));
+    }
+    case "chain_unavailable":
+      return CHAIN_RETRY_SECONDS;
+    default:
+      return null;
+  }
+}

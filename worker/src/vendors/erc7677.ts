@@ -12,7 +12,7 @@ import {
   type Validity,
 } from "../paymaster";
 import type { SponsorshipRequest } from "../policy/policy";
-import { REASONS, type Reason } from "../policy/reasons";
+import { REASONS, retryAfterSeconds, type Reason } from "../policy/reasons";
 import { checkToken, decide, type Services } from "../sponsor";
 import { readUserOperation } from "../userop";
 
@@ -86,11 +86,13 @@ function signedResult(
   };
 }
 
-function denied(id: string | number | null, reason: Reason): Response {
+function denied(id: string | number | null, reason: Reason, nowMs: number): Response {
   const { text, final } = REASONS[reason];
   const error = { code: DENIED_CODE, message: `sponsorship denied: ${text}`, data: { reason, final } };
   const status = reason === "token_missing" ? 401 : reason === "token_wrong" ? 403 : 200;
-  return Response.json({ jsonrpc: "2.0", id, error }, { status });
+  const seconds = retryAfterSeconds(reason, nowMs);
+  const headers = seconds === null ? {} : { "retry-after": String(seconds) };
+  return Response.json({ jsonrpc: "2.0", id, error }, { status, headers });
 }
 
 export async function handleErc7677(http: Request, services: Services): Promise<Response> {
@@ -105,7 +107,7 @@ export async function handleErc7677(http: Request, services: Services): Promise<
     const isFinal = method === "pm_getPaymasterData";
     const reason =
       (await checkToken(token || bearerToken(http), services)) ?? (await decide(request, isFinal, services));
-    if (reason !== null) return denied(id, reason);
+    if (reason !== null) return denied(id, reason, services.nowMs);
 
     const validity = validityAt(services.nowMs);
     const result = isFinal ? signedResult(request, paymaster, validity) : stubResult(paymaster, validity);

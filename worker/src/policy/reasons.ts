@@ -67,3 +67,9 @@ export function retryAfterSeconds(reason: Reason, nowMs: number): number | null 
       return null;
   }
 }
+
+/** The HTTP status of a denial where the caller is one of ours. Only who is not heard at all gets an error. */
+export function statusOf(reason: Reason): number {
+  if (reason === "token_missing") return 401;
+  return reason === "token_wrong" ? 403 : 200;
+}

@@ -52,7 +52,9 @@ let asked = 0;
 let denied = 0;
 const started = performance.now();
 async function ask() {
-  while (asked++ < Number(count)) denied += (await isDenied()) ? 1 : 0;
+  while (asked++ < Number(count)) {
+    if (await isDenied()) denied++;
+  }
 }
 await Promise.all(Array.from({ length: PARALLEL }, ask));
 console.log(`flood_denied ${denied}\nflood_seconds ${((performance.now() - started) / 1000).toFixed(1)}`);

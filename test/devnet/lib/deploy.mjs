@@ -103,6 +103,8 @@ function replaceSnapshots(instance, folder, built) {
 }
 
 async function buildSnapshot(instance, folder) {
+  await stopService(instance, "chain"); // an attempt that failed half-way may have left it
+  rmSync(chainStateFile(instance), { force: true });
   await startService(instance, "chain", { instant: true });
   const deployment = await deployContracts(instance);
   await startService(instance, "bundler"); // puts its simulation contracts on the chain

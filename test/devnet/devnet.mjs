@@ -128,7 +128,7 @@ try {
   const code = await main(process.argv.slice(2));
   process.exit(typeof code === "number" ? code : 0);
 } catch (error) {
-  if (!(error instanceof DevnetError || error instanceof UsageError)) throw error;
-  console.error(`devnet: ${error.message}`);
+  const expected = error instanceof DevnetError || error instanceof UsageError;
+  console.error(`devnet: ${expected ? error.message : (error.shortMessage ?? error.stack)}`); // viem's are very long
   process.exit(error instanceof UsageError ? 2 : 1);
 }

@@ -37,7 +37,7 @@ test("witness: viem registers a member, and the agents' view agrees", async () =
     wgPubKey === Buffer.from(keys.wgPubKey.slice(2), "hex").toString("base64"));
   for (const node of nodes()) {
     const peer = await waitFor(`${node.name} to list the witness`, async () => {
-      const { peers } = await meshctl(instance, node, "peers");
+      const peers = await meshctl(instance, node, "peers");
       return peers.find(({ index }) => index === member.index);
     }, { timeoutMs: SEEN_MS });
     assert.equal(peer.mesh_ipv4, member.meshIpv4);

@@ -8,7 +8,7 @@ import { concat, encodeFunctionData, numberToHex } from "viem";
 import { ACCOUNTS, ENTRY_POINT, chainClient, chainStateFile, walletClient } from "./chain.mjs";
 import { ROOT, readJson, writeJson } from "./instance.mjs";
 import { findRoom, inRoom } from "./room.mjs";
-import { DevnetError, run } from "./run.mjs";
+import { DevnetError, lastLines, run } from "./run.mjs";
 import { startService, stopService } from "./services.mjs";
 import { RPC_URL, WORLD } from "./topology.mjs";
 
@@ -19,7 +19,8 @@ const FORGE_MS = 600_000; // includes compiling everything with a compiler in Ja
 
 export const deploymentFile = (instance) => join(instance.dir, "deployment.json");
 
-export const contractAbi = (name) => readJson(join(CONTRACTS, `out/${name}.sol/${name}.json`)).abi;
+export const contractArtifact = (name) => readJson(join(CONTRACTS, `out/${name}.sol/${name}.json`));
+export const contractAbi = (name) => contractArtifact(name).abi;
 
 // Sends transactions of the owner, all at once, and waits for their receipts.
 export async function sendAll(instance, requests) {
@@ -29,6 +30,7 @@ export async function sendAll(instance, requests) {
   for (const request of requests) hashes.push(await owner.sendTransaction(request));
   const receipts = await Promise.all(hashes.map((hash) => client.waitForTransactionReceipt({ hash })));
   if (receipts.some(({ status }) => status !== "success")) throw new DevnetError("a transaction was reverted");
+  return receipts;
 }
 
 async function deployEntryPoint(instance) {
@@ -46,7 +48,7 @@ async function runScript(instance, script, receipt, env = {}) {
   mkdirSync(folder, { recursive: true });
   const forge = [join(CONTRACTS, "node_modules/.bin/forge"), "script", `script/${script}.s.sol`, "--rpc-url", RPC_URL,
     "--private-key", ACCOUNTS.owner.key, "--broadcast", "--slow"];
-  await run([...inRoom(findRoom(instance, WORLD), { network: true }), ...forge], {
+  const output = await run([...inRoom(findRoom(instance, WORLD), { network: true }), ...forge], {
     cwd: CONTRACTS,
     timeoutMs: FORGE_MS,
     env: {
@@ -55,7 +57,7 @@ async function runScript(instance, script, receipt, env = {}) {
     },
   });
   const written = readJson(join(folder, `${receipt}.json`));
-  if (!written) throw new DevnetError(`forge script ${script} left no receipt ${receipt}.json`);
+  if (!written) throw new DevnetError(`forge script ${script} left no receipt ${receipt}.json:\n${lastLines(output)}`);
   return written;
 }
 
@@ -73,7 +75,8 @@ async function deployContracts(instance) {
     PAYMASTER_SIGNER: ACCOUNTS.sponsor.address,
     DEPOSIT: String(100n * 10n ** 18n),
   });
-  return { cluster, paymaster, memberFactory: infra.memberFactory, clusterFactory: infra.clusterFactory };
+  const { memberFactory, memberImplementation, clusterFactory } = infra;
+  return { cluster, paymaster, memberFactory, memberImplementation, clusterFactory };
 }
 
 function hashFolder(hash, folder) {
@@ -100,6 +103,8 @@ function replaceSnapshots(instance, folder, built) {
 }
 
 async function buildSnapshot(instance, folder) {
+  await stopService(instance, "chain"); // an attempt that failed half-way may have left it
+  rmSync(chainStateFile(instance), { force: true });
   await startService(instance, "chain", { instant: true });
   const deployment = await deployContracts(instance);
   await startService(instance, "bundler"); // puts its simulation contracts on the chain

@@ -54,8 +54,10 @@ export const agentLog = (instance, node) => KINDS[node.kind].agentLog(instance, 
 
 export const runInNode = (instance, node, argv, options) => run(inNode(instance, node, argv), options);
 
+// What meshctl answers inside a node: an object for each line.
 export async function meshctl(instance, node, ...words) {
-  return JSON.parse(await runInNode(instance, node, ["meshctl", ...words, "--json"]));
+  const lines = await runInNode(instance, node, ["meshctl", ...words, "--json"]);
+  return lines.split("\n").filter(Boolean).map((line) => JSON.parse(line));
 }
 
 // Which backend a node has and what it runs in. Only the host can say whether its kernel has WireGuard.

@@ -11,8 +11,8 @@ export async function observeNode(instance, node) {
   const view = { name, backend: kind === "guest" ? "kernel (guest)" : backend, address, memberContract, pid };
   if (!pid) return { ...view, phase: "stopped" };
   try {
-    const [status, { peers }] = await Promise.all([meshctl(instance, node, "status"), meshctl(instance, node, "peers")]);
-    return { ...view, phase: status.phase, meshAddress: status.mesh_ip, peers };
+    const [[status], peers] = await Promise.all([meshctl(instance, node, "status"), meshctl(instance, node, "peers")]);
+    return { ...view, phase: status.phase, reason: status.reason, meshAddress: status.self?.mesh_ipv4, peers };
   } catch {
     return { ...view, phase: "starting" };
   }

@@ -4,13 +4,14 @@
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AGENT, MESHCTL } from "./agent.mjs";
+import { logFile } from "./daemon.mjs";
 import { deployMembers, ensureDeployment } from "./deploy.mjs";
 import { createFolders, removeFolders } from "./instance.mjs";
 import { agentLog, chooseBackend, findNode, listNodes, recordNode, startNode } from "./node.mjs";
 import { buildGuestImage } from "./node-guest.mjs";
 import { destroyRooms, findRooms } from "./room.mjs";
 import { DevnetError, lastLinesOf } from "./run.mjs";
-import { SERVICES, startService } from "./services.mjs";
+import { SERVICES, servicePid, startService } from "./services.mjs";
 import { observeNode } from "./status.mjs";
 import { MAX_NODES, WORLD, nodeName } from "./topology.mjs";
 import { createWorld } from "./world.mjs";
@@ -101,12 +102,14 @@ export async function awaitHealthy(instance, nodes, { watch, say = () => {}, tim
   }
 }
 
-// Which node hangs where, and its last words.
+// Which node hangs where and which service has ended, and their last words.
 function explain(instance, nodes, waiting) {
-  const parts = waiting.map((view) => {
+  const hanging = waiting.map((view) => {
     const node = nodes.find(({ name }) => name === view.name);
-    const state = view.pid ? `hangs in phase ${view.phase}` : `ended in phase ${view.phase}`;
-    return `${view.name} ${state}; its last log lines:\n${lastLinesOf(agentLog(instance, node))}`;
+    const state = view.pid ? `hangs in phase ${view.phase}: ${view.reason ?? "it does not answer"}` : "has ended";
+    return `${view.name} ${state}\n--- ${view.name}:\n${lastLinesOf(agentLog(instance, node))}`;
   });
-  return parts.join("\n\n");
+  const ended = Object.keys(SERVICES).filter((name) => !servicePid(instance, name))
+    .map((name) => `${name} has ended\n--- ${name}:\n${lastLinesOf(logFile(instance, name))}`);
+  return [...ended, ...hanging, "It is left as it is: devnet status, devnet logs; devnet down ends it."].join("\n\n");
 }

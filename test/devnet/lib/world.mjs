@@ -5,6 +5,9 @@ import { findRoom, findRooms, configureNetwork, createRoom, inRoom } from "./roo
 import { run } from "./run.mjs";
 import { BRIDGE, PORTS, PREFIX_LENGTH, WORLD, WORLD_ADDRESS, gatewayAddress, nodeAddress, nodeLink } from "./topology.mjs";
 
+// A bridge without an address of its own takes one of its ports', and a node that joins would change it.
+const BRIDGE_MAC = "02:00:0a:63:00:01";
+
 const FIREWALL = `
 table inet devnet {
   set parted { type ipv4_addr . ipv4_addr; }
@@ -27,7 +30,7 @@ export async function createWorld(instance) {
   if (findRooms(instance).has(WORLD)) return;
   const room = await createRoom(instance, WORLD);
   await configureNetwork(room, `
-    ip link add ${BRIDGE} type bridge
+    ip link add ${BRIDGE} address ${BRIDGE_MAC} type bridge
     ip address add ${WORLD_ADDRESS}/${PREFIX_LENGTH} dev ${BRIDGE}
     ip link set ${BRIDGE} up
     ip route add local 10.99.2.0/24 dev ${BRIDGE}

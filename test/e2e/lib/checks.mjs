@@ -82,7 +82,7 @@ export async function assertAllPing(instance, cluster, nodes) {
 }
 
 export async function healthz(instance, node) {
-  const curl = ["curl", "-s", "-m", "5", "-w", "\n%{http_code}", "http://127.0.0.1:9090/healthz"];
-  const [body, code] = (await runInNode(instance, node, curl)).split("\n");
+  const curl = ["curl", "-s", "-m", "5", "-w", "%{stderr}%{http_code}", "http://127.0.0.1:9090/healthz"];
+  const [body, code] = (await runInNode(instance, node, ["sh", "-c", '"$@" 2>&1; echo', "sh", ...curl])).split("\n");
   return { code: Number(code), body: JSON.parse(body) };
 }

@@ -38,8 +38,8 @@ function findings(instance) {
 
 // Gives the exit code.
 export async function runScenarios({ suite, files, options }) {
-  const instance = openInstance(suite);
-  process.env.DEVNET_INSTANCE = suite; // for the test files, which are processes of their own
+  process.env.DEVNET_INSTANCE ||= suite; // the test files, which are processes of their own, read it too
+  const instance = openInstance(process.env.DEVNET_INSTANCE);
   const say = (subject, text) => console.log(`${suite}: ${subject.padEnd(10)} ${text}`);
   const started = Date.now();
   let counts = { passed: 0, failed: 1, skipped: 0 };

@@ -130,5 +130,10 @@ export async function register(instance, cluster, node) {
   return { keys, receipt: await sendUserOperation(instance, node, keys.binding.key, cluster, call) };
 }
 
-export const readCluster = (instance, cluster, functionName, args = []) =>
-  chainClient(instance).readContract({ address: cluster, abi: ABI, functionName, args });
+export async function readCluster(instance, cluster, functionName, args = []) {
+  try {
+    return await chainClient(instance).readContract({ address: cluster, abi: ABI, functionName, args });
+  } catch (error) {
+    throw new Error(error.shortMessage ?? error.message); // the rest is pages of ABI
+  }
+}

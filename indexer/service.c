@@ -18,7 +18,7 @@
 
 #define RPC_ANSWER_MAX (64u << 20) /* all logs of a full block, as JSON */
 #define CHECK_S 3600               /* between looks at the registry */
-#define CHECK_RETRY_S 30           /* while it can not be read, or names another key */
+#define CHECK_RETRY_S 5            /* while it can not be read, or names another key */
 #define CHAIN_RETRY_S 2
 #define LAG_BLOCKS_MAX 5 /* behind the head and still healthy */
 

@@ -20,7 +20,7 @@ const HELP = `A whole AttestMesh on one machine: a chain, a bundler, a sponsor, 
 
 usage: devnet [--name INSTANCE] COMMAND
 
-  up [--nodes N] [--backend auto|kernel|userspace]
+  up [--nodes N] [--backend auto|kernel|userspace] [--no-indexer]
                               start what is missing, wait until all nodes are healthy
   status [--json]             phases, addresses, peers, ports, process ids
   exec NODE -- COMMAND...     run a command inside a node, or inside "world"
@@ -83,7 +83,8 @@ async function endOne(instance, name, signal) {
 }
 
 const COMMANDS = {
-  up: (instance, { nodes, backend }) => up(instance, { nodes: Number(nodes ?? 3), backend }, say),
+  up: (instance, { nodes, backend, "no-indexer": without }) =>
+    up(instance, { nodes: Number(nodes ?? 3), backend, indexer: !without }, say),
   status: showStatus,
   exec: execute,
   logs: showLogs,
@@ -100,7 +101,7 @@ const OPTIONS = {
   name: { type: "string" },
   nodes: { type: "string" },
   backend: { type: "string" },
-  "no-indexer": { type: "boolean" }, // this version of the mesh has none
+  "no-indexer": { type: "boolean" },
   json: { type: "boolean" },
   follow: { type: "boolean", short: "f" },
   "keep-logs": { type: "boolean" },

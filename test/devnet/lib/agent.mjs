@@ -2,16 +2,12 @@
 
 import { join } from "node:path";
 import { ACCOUNTS } from "./chain.mjs";
-import { BUILD, ROOT } from "./instance.mjs";
+import { BUILD, ROOT, sanitizerOptions } from "./instance.mjs";
 import { SPONSOR_TOKEN } from "./services.mjs";
 import { BUNDLER_URL, CHAIN_ID, GATEWAY_DOMAIN, RPC_URL, WORKER_URL } from "./topology.mjs";
 
 export const AGENT = join(BUILD, "agent/cluster-mesh-agent");
 export const MESHCTL = join(BUILD, "agent/meshctl/meshctl");
-
-// Sanitizers read their options from the environment of whoever runs the tests.
-const sanitizerOptions = () =>
-  Object.fromEntries(Object.entries(process.env).filter(([name]) => /^[A-Z]+SAN_OPTIONS$/.test(name)));
 
 export function agentEnvironment(node) {
   return {
@@ -22,6 +18,7 @@ export function agentEnvironment(node) {
     SPONSOR: `erc7677=${WORKER_URL}/erc7677#{"token":"${SPONSOR_TOKEN}"}`,
     GATEWAY_DOMAIN,
     WG_BACKEND: node.backend,
+    ...(node.indexerRegistry && { INDEXER_REGISTRY: node.indexerRegistry }),
     LOG_FORMAT: "text",
   };
 }

@@ -75,8 +75,8 @@ async function deployContracts(instance) {
     PAYMASTER_SIGNER: ACCOUNTS.sponsor.address,
     DEPOSIT: String(100n * 10n ** 18n),
   });
-  const { memberFactory, memberImplementation, clusterFactory } = infra;
-  return { cluster, paymaster, memberFactory, memberImplementation, clusterFactory };
+  const { memberFactory, memberImplementation, clusterFactory, indexerRegistry } = infra;
+  return { cluster, paymaster, memberFactory, memberImplementation, clusterFactory, indexerRegistry };
 }
 
 function hashFolder(hash, folder) {

@@ -42,3 +42,7 @@ export function writeJson(path, value) {
 }
 
 export const readJson = (path) => (existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : undefined);
+
+// Sanitizers read their options from the environment of whoever runs the tests.
+export const sanitizerOptions = () =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => /^[A-Z]+SAN_OPTIONS$/.test(name)));

@@ -25,9 +25,9 @@ export function listNodes(instance) {
   return names.map((file) => readJson(join(instance.nodes, file))).sort((a, b) => a.index - b.index);
 }
 
-export function recordNode(instance, index, { kind, backend }, memberContract) {
+export function recordNode(instance, index, { kind, backend }, memberContract, indexerRegistry) {
   const node = {
-    name: nodeName(index), index, kind, backend, memberContract,
+    name: nodeName(index), index, kind, backend, memberContract, indexerRegistry,
     address: nodeAddress(index), gatewayAddress: gatewayAddress(index),
   };
   writeJson(recordFile(instance, node.name), node);

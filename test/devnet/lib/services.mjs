@@ -5,10 +5,13 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ACCOUNTS, ENTRY_POINT, chainStateFile } from "./chain.mjs";
 import { awaitDaemon, daemonPid, startDaemon, stopDaemon } from "./daemon.mjs";
-import { ROOT } from "./instance.mjs";
+import { BUILD, ROOT, sanitizerOptions } from "./instance.mjs";
 import { httpGet, jsonRpc } from "./world.mjs";
-import { BUNDLER_URL, CHAIN_ID, GATEWAY_DOMAIN, NODE_DOMAIN, PORTS, RPC_URL, WORKER_URL, WORLD, WORLD_ADDRESS } from "./topology.mjs";
+import { BUNDLER_URL, CHAIN_ID, GATEWAY_DOMAIN, INDEXER_ENDPOINT, INDEXER_HEALTH_URL, NODE_DOMAIN, PORTS, RPC_URL, WORKER_URL, WORLD, WORLD_ADDRESS } from "./topology.mjs";
 
+const INDEXER = join(BUILD, "indexer/attestmesh-indexer");
+const INDEXER_APP_ID = `0x${"1d".repeat(20)}`;
+const INDEXER_TEE_URL = `http://${WORLD_ADDRESS}:${PORTS["indexer-tee"]}`;
 const BIN = join(ROOT, "test/node_modules/.bin");
 const ANVIL = join(ROOT, "test/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil");
 const WRANGLER = join(ROOT, "worker/node_modules/.bin/wrangler");
@@ -95,7 +98,32 @@ const gateway = {
     () => true, (error) => error.code === 52 /* it answers, with nothing: a server of TLS only */),
 };
 
-export const SERVICES = { names, chain, bundler, worker, gateway };
+const indexerTee = {
+  argv: () => [process.execPath, join(ROOT, "test/devnet/guest-agent.mjs"),
+    "--listen", `${WORLD_ADDRESS}:${PORTS["indexer-tee"]}`, "--app-id", INDEXER_APP_ID, "--kms-root-key", ACCOUNTS.kmsRoot.key],
+  probe: (instance) => httpGet(instance, WORLD, `${INDEXER_TEE_URL}/Info`),
+};
+
+// Its key comes from its guest agent; lib/indexer.mjs announces it.
+const indexer = {
+  argv: () => [INDEXER],
+  env: (instance, deployment) => ({
+    ...sanitizerOptions(),
+    CHAIN_ID: String(CHAIN_ID),
+    RPC_URL,
+    CLUSTER_FACTORIES: deployment.clusterFactory,
+    INDEXER_REGISTRY: deployment.indexerRegistry,
+    DSTACK_ENDPOINT: INDEXER_TEE_URL,
+    STORE_PATH: join(instance.dir, "indexer.db"),
+    LISTEN_ADDR: INDEXER_ENDPOINT,
+    HEALTH_ADDR: INDEXER_HEALTH_URL.replace("http://", ""),
+    LOG_FORMAT: "text",
+  }),
+  probe: async (instance) => JSON.parse(await httpGet(instance, WORLD, `${INDEXER_HEALTH_URL}/healthz`)).key,
+};
+
+export const SERVICES = { names, chain, bundler, worker, gateway, "indexer-tee": indexerTee, indexer };
+export const INDEXER_SERVICES = ["indexer-tee", "indexer"];
 
 const READY_MS = 60_000;
 export const serviceDaemon = (name) => ({ name, room: WORLD });
@@ -104,7 +132,8 @@ export const servicePid = (instance, name) => daemonPid(instance, serviceDaemon(
 export async function startService(instance, name, deployment) {
   const service = SERVICES[name];
   const daemon = serviceDaemon(name);
-  await startDaemon(instance, daemon, service.argv(instance, deployment), service.env);
+  const env = typeof service.env === "function" ? service.env(instance, deployment) : service.env;
+  await startDaemon(instance, daemon, service.argv(instance, deployment), env);
   await awaitDaemon(instance, daemon, () => service.probe(instance), READY_MS);
 }
 

@@ -11,12 +11,14 @@ export const PREFIX_LENGTH = 16;
 export const BRIDGE = "br0";
 export const MAX_NODES = 250;
 
-export const PORTS = { chain: 8545, bundler: 4337, worker: 8787, gateway: 443, ingress: 51900, guestAgent: 20000, guestControl: 1 };
+export const PORTS = { chain: 8545, bundler: 4337, worker: 8787, gateway: 443, ingress: 51900, indexer: 51902, "indexer-tee": 20000, indexerHealth: 9091, guestAgent: 20000, guestControl: 1 };
 
 export const CHAIN_ID = 31337;
 export const RPC_URL = `http://${WORLD_ADDRESS}:${PORTS.chain}`;
 export const BUNDLER_URL = `http://${WORLD_ADDRESS}:${PORTS.bundler}`;
 export const WORKER_URL = `http://${WORLD_ADDRESS}:${PORTS.worker}`;
+export const INDEXER_ENDPOINT = `${WORLD_ADDRESS}:${PORTS.indexer}`;
+export const INDEXER_HEALTH_URL = `http://${WORLD_ADDRESS}:${PORTS.indexerHealth}`;
 export const GATEWAY_DOMAIN = "gw.attestmesh.test";
 export const NODE_DOMAIN = "node.attestmesh.test";
 

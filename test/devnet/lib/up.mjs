@@ -6,12 +6,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { AGENT, MESHCTL } from "./agent.mjs";
 import { logFile } from "./daemon.mjs";
 import { deployMembers, ensureDeployment } from "./deploy.mjs";
+import { announceIndexer } from "./indexer.mjs";
 import { createFolders, removeFolders } from "./instance.mjs";
 import { agentLog, chooseBackend, findNode, listNodes, recordNode, startNode } from "./node.mjs";
 import { buildGuestImage } from "./node-guest.mjs";
 import { destroyRooms, findRooms } from "./room.mjs";
 import { DevnetError, lastLinesOf } from "./run.mjs";
-import { SERVICES, servicePid, startService } from "./services.mjs";
+import { INDEXER_SERVICES, SERVICES, servicePid, startService } from "./services.mjs";
 import { observeNode } from "./status.mjs";
 import { MAX_NODES, WORLD, nodeName } from "./topology.mjs";
 import { createWorld } from "./world.mjs";
@@ -45,12 +46,13 @@ async function startOver(instance) {
   removeFolders(instance, { keepLogs: true });
 }
 
-async function startServices(instance, say) {
+async function startServices(instance, indexer, say) {
   await createWorld(instance);
   await startService(instance, "names");
   const deployment = await ensureDeployment(instance, (...words) => step(say, ...words));
   await startService(instance, "chain");
-  const others = Object.keys(SERVICES).filter((name) => !["names", "chain"].includes(name));
+  const others = Object.keys(SERVICES).filter((name) =>
+    !["names", "chain"].includes(name) && (indexer || !INDEXER_SERVICES.includes(name)));
   const started = step(say, "services", others.join(", "), () =>
     Promise.all(others.map((name) => startService(instance, name, deployment))));
   return { deployment, started };
@@ -60,16 +62,16 @@ async function recordNodes(instance, deployment, count, backend) {
   const indices = Array.from({ length: count }, (_, i) => i + 1).filter((i) => !findNode(instance, nodeName(i)));
   if (indices.length === 0) return;
   const members = await deployMembers(instance, deployment, indices);
-  indices.forEach((index, i) => recordNode(instance, index, backend, members[i]));
+  indices.forEach((index, i) => recordNode(instance, index, backend, members[i], deployment.indexerRegistry));
 }
 
-export async function up(instance, { nodes: count = 3, backend: wanted = "auto", guestBinaries, watch } = {}, say = () => {}) {
+export async function up(instance, { nodes: count = 3, backend: wanted = "auto", indexer = true, guestBinaries, watch } = {}, say = () => {}) {
   checkPrerequisites(count);
   const backend = await chooseBackend(wanted);
   await startOver(instance);
   createFolders(instance);
 
-  const { deployment, started } = await startServices(instance, say);
+  const { deployment, started } = await startServices(instance, indexer, say);
   const [nodes] = await Promise.all([
     (async () => {
       await step(say, "members", `member contracts for ${count} nodes`, () =>
@@ -79,6 +81,7 @@ export async function up(instance, { nodes: count = 3, backend: wanted = "auto",
     started,
     backend.kind === "guest" && step(say, "guests", "kernel and initramfs", () => buildGuestImage(instance, guestBinaries)),
   ]);
+  if (indexer) await announceIndexer(instance, deployment);
   await step(say, "nodes", nodes.map((node) => node.name).join(" "), () =>
     Promise.all(nodes.map((node) => startNode(instance, node))));
   await awaitHealthy(instance, nodes, { watch, say });

@@ -1,0 +1,21 @@
+// Announces the indexer's key and place in the registry, where the members' agents look it up.
+
+import { encodeFunctionData, zeroHash } from "viem";
+import { chainClient } from "./chain.mjs";
+import { contractAbi, sendAll } from "./deploy.mjs";
+import { INDEXER_ENDPOINT, INDEXER_HEALTH_URL, WORLD } from "./topology.mjs";
+import { httpGet } from "./world.mjs";
+
+export const indexerHealth = async (instance) =>
+  JSON.parse(await httpGet(instance, WORLD, `${INDEXER_HEALTH_URL}/healthz`));
+
+export async function announceIndexer(instance, { indexerRegistry }, endpoint = INDEXER_ENDPOINT) {
+  const abi = contractAbi("IndexerRegistry");
+  const { key } = await indexerHealth(instance);
+  const [current, , currentKey] = await chainClient(instance).readContract({
+    address: indexerRegistry, abi, functionName: "current",
+  });
+  if (current === endpoint && currentKey === key) return;
+  const args = [endpoint, zeroHash, key];
+  await sendAll(instance, [{ to: indexerRegistry, data: encodeFunctionData({ abi, functionName: "setIndexer", args }) }]);
+}

@@ -52,6 +52,7 @@ struct config {
     struct config_sponsor sponsors[CONFIG_LIST_MAX];
     size_t sponsors_len;
     struct address indexer_registry;
+    uint64_t indexer_sample; /* one push in so many is checked against RPC_URL */
     const char *gateway_domain;
     uint16_t gateway_port;
     struct address member_contract;

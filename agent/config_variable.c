@@ -65,6 +65,12 @@ static bool parse_chain_id(char *value, void *field, struct config *config)
     return parse_decimal(value, 1, UINT64_MAX, field);
 }
 
+static bool parse_sample(char *value, void *field, struct config *config)
+{
+    (void)config;
+    return parse_decimal(value, 1, 1000000, field);
+}
+
 static bool parse_port(char *value, void *field, struct config *config)
 {
     (void)config;
@@ -289,6 +295,7 @@ const struct config_variable config_variables[] = {
     {"SPONSOR", NULL, true, FIELD(sponsors), parse_sponsors,
      "erc7677=<url>[#<json object>], alchemy=<policy id>, pimlico=<policy id>; comma-separated, at most 8"},
     {"INDEXER_REGISTRY", NULL, false, FIELD(indexer_registry), parse_address, ADDRESS_ALLOWED},
+    {"INDEXER_SAMPLE", "64", false, FIELD(indexer_sample), parse_sample, "1 (every push) to 1000000"},
     {"GATEWAY_DOMAIN", NULL, false, FIELD(gateway_domain), parse_domain,
      "a domain name of at most 204 bytes"},
     {"GATEWAY_PORT", "443", false, FIELD(gateway_port), parse_port, PORT_ALLOWED},

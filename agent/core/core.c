@@ -22,6 +22,7 @@ struct core *core_new(const struct core_config *config)
     core->members.self = CORE_NO_INDEX;
     core->members.pending_first = CORE_NO_INDEX;
     core->registry.stale_ms = CORE_NEVER;
+    core->registry.suspect_ms = CORE_NEVER;
     return core;
 }
 
@@ -107,6 +108,9 @@ static void core_dispatch(struct core *core, const struct core_event *event)
     case CORE_EVENT_DEVICE_OBSERVED:
         device_observed(core, &event->observed);
         return;
+    case CORE_EVENT_INDEXER:
+        registry_indexer(core, &event->indexer);
+        return;
     case CORE_EVENT_STREAM_UP:
         links_stream_up(core, &event->stream);
         return;
@@ -152,7 +156,7 @@ uint64_t core_deadline(const struct core *core)
 
 static const enum core_action_type core_node_actions[] = {
     CORE_DO_READ_IDENTITY, CORE_DO_READ_SELF,      CORE_DO_REGISTER, CORE_DO_READ_STATE, CORE_DO_READ_PAGE,
-    CORE_DO_APPLY_DEVICE,  CORE_DO_OBSERVE_DEVICE, CORE_TELL_PHASE,  CORE_TELL_EXIT,
+    CORE_DO_APPLY_DEVICE,  CORE_DO_OBSERVE_DEVICE, CORE_TELL_PHASE,  CORE_TELL_EXIT,     CORE_TELL_WITHHELD,
 };
 
 static void core_fill_node_action(struct core *core, struct core_action *action)

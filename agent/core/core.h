@@ -67,6 +67,7 @@ enum core_event_type {
     CORE_EVENT_DEVICE_APPLIED,  /* APPLY_DEVICE */
     CORE_EVENT_DEVICE_FAILED,   /* APPLY_DEVICE or OBSERVE_DEVICE: nothing could be done at all */
     CORE_EVENT_DEVICE_OBSERVED, /* OBSERVE_DEVICE */
+    CORE_EVENT_INDEXER,         /* what the indexer's subscription is, or tells */
     CORE_EVENT_STREAM_UP,       /* datagrams pass to and from this peer; answers DIAL when `dialed` */
     CORE_EVENT_STREAM_DOWN,     /* no stream to this peer is left */
     CORE_EVENT_DIAL_FAILED      /* DIAL */
@@ -135,6 +136,13 @@ struct core_observation {
     size_t peers_len;
 };
 
+/* An indexer that is caught up lets polling become rare; a verified push wakes it. Neither is believed
+ * further: what is true, the chain says. */
+struct core_indexer {
+    bool caught_up;
+    bool wake;
+};
+
 struct core_stream {
     uint32_t index;
     bool dialed;      /* STREAM_UP: this is our dial's stream, not one we accepted */
@@ -159,6 +167,7 @@ struct core_event {
         struct core_read_failure read_failure; /* READ_FAILED */
         struct core_apply_result applied;      /* DEVICE_APPLIED */
         struct core_observation observed;      /* DEVICE_OBSERVED */
+        struct core_indexer indexer;           /* INDEXER */
         struct core_stream stream;             /* STREAM_UP, STREAM_DOWN, DIAL_FAILED */
     };
 };
@@ -178,9 +187,10 @@ enum core_action_type {
                                    streams */
     CORE_DO_DIAL,               /* also while a stream is up: make before break */
     CORE_TELL_PEER,             /* for subscribers: what happened to a peer */
-    CORE_TELL_REFUSED, /* for the log: this member gets no device peer; core_member_at names the cause */
-    CORE_TELL_PHASE,   /* for log and health: the phase changed */
-    CORE_TELL_EXIT     /* leave with a non-zero code; the core takes no more events */
+    CORE_TELL_REFUSED,  /* for the log: this member gets no device peer; core_member_at names the cause */
+    CORE_TELL_PHASE,    /* for log and health: the phase changed */
+    CORE_TELL_WITHHELD, /* the chain changed and an indexer that was caught up said nothing */
+    CORE_TELL_EXIT      /* leave with a non-zero code; the core takes no more events */
 };
 
 enum core_peer_event {

@@ -9,6 +9,9 @@
 #include "agent/core/node.h"
 
 #define REGISTRY_POLL_MS 3000
+#define REGISTRY_SLOW_POLL_MS 120000 /* with an indexer that is caught up */
+#define REGISTRY_EAGER_MS 15000      /* how far our RPC may be behind the indexer's */
+#define REGISTRY_SUSPECT_MS 20000    /* how far the indexer may be behind our RPC */
 #define REGISTRY_STALE_MS                                                                                    \
     60000 /* answers older than what we know are a lagging RPC for this long, then a reorg */
 
@@ -21,8 +24,11 @@ static void registry_rest(struct core *core)
     registry->intake = INTAKE_IDLE;
     registry->failures = 0;
     registry->error[0] = '\0';
-    registry->poll_ms =
-        core->now_ms + rng_between(&core->rng, REGISTRY_POLL_MS - REGISTRY_POLL_MS / 10, REGISTRY_POLL_MS);
+    const bool slow = registry->caught_up && core->now_ms >= registry->eager_ms;
+    const uint64_t poll_ms = slow ? REGISTRY_SLOW_POLL_MS : REGISTRY_POLL_MS;
+    registry->poll_ms = registry->woken
+                            ? core->now_ms
+                            : core->now_ms + rng_between(&core->rng, poll_ms - poll_ms / 10, poll_ms);
 }
 
 void registry_read_failed(struct core *core, const char *text)
@@ -40,6 +46,44 @@ void registry_read_failed(struct core *core, const char *text)
 void registry_wake(struct core *core)
 {
     core->registry.poll_ms = core->now_ms;
+}
+
+void registry_indexer(struct core *core, const struct core_indexer *indexer)
+{
+    struct registry *registry = &core->registry;
+
+    if (registry->caught_up && !indexer->caught_up && registry->poll_ms > core->now_ms + REGISTRY_POLL_MS)
+        registry->poll_ms = core->now_ms + rng_between(&core->rng, 0, REGISTRY_POLL_MS);
+    registry->caught_up = indexer->caught_up;
+    if (!indexer->caught_up || indexer->wake)
+        registry->suspect_ms = CORE_NEVER;
+    if (!indexer->wake)
+        return;
+    registry->woken = true;
+    registry->eager_ms = core->now_ms + REGISTRY_EAGER_MS;
+    registry_wake(core);
+}
+
+/* The chain changed; an indexer that is caught up has told of it, or does so soon. */
+static void registry_expect_push(struct core *core)
+{
+    struct registry *registry = &core->registry;
+
+    registry->eager_ms = 0;
+    if (registry->synced && registry->caught_up && !registry->prompted && !registry->woken)
+        registry->suspect_ms = core->now_ms + REGISTRY_SUSPECT_MS;
+}
+
+static void registry_judge_indexer(struct core *core)
+{
+    struct registry *registry = &core->registry;
+
+    if (registry->suspect_ms > core->now_ms)
+        return;
+    registry->suspect_ms = CORE_NEVER;
+    registry->caught_up = false;
+    core->pending |= TELL_WITHHELD;
+    registry_wake(core);
 }
 
 static uint32_t registry_rows(const struct core_chain_state *state)
@@ -144,6 +188,7 @@ void registry_chain_state(struct core *core, const struct core_chain_state *stat
         registry_rest(core);
         return;
     }
+    registry_expect_push(core);
     registry->target = *state;
     if (members_reserve(core, registry_rows(state)) < 0) {
         core_exit(core, -ENOMEM, "no memory for %" PRIu64 " members", state->members);
@@ -184,14 +229,20 @@ void registry_pump(struct core *core)
 {
     struct registry *registry = &core->registry;
 
+    registry_judge_indexer(core);
     if (!core->node.registered || registry->intake != INTAKE_IDLE || registry->poll_ms > core->now_ms)
         return;
+    registry->prompted = registry->woken || core->now_ms < registry->eager_ms;
+    registry->woken = false;
     registry->intake = INTAKE_STATE;
     core->pending |= ASK_READ_STATE;
 }
 
 uint64_t registry_deadline(const struct core *core)
 {
-    return core->node.registered && core->registry.intake == INTAKE_IDLE ? core->registry.poll_ms
-                                                                         : CORE_NEVER;
+    const struct registry *registry = &core->registry;
+    const uint64_t poll_ms =
+        core->node.registered && registry->intake == INTAKE_IDLE ? registry->poll_ms : CORE_NEVER;
+
+    return poll_ms < registry->suspect_ms ? poll_ms : registry->suspect_ms;
 }

@@ -14,6 +14,10 @@ uint32_t registry_page_rows(const struct core *core);
 /* Polls at once. */
 void registry_wake(struct core *core);
 
+/* Polls rarely while the indexer is caught up, and at once when it pushes; an indexer that withholds a change
+ * is told of with CORE_TELL_WITHHELD and no longer relied on. */
+void registry_indexer(struct core *core, const struct core_indexer *indexer);
+
 /* Asks for a poll that is due. */
 void registry_pump(struct core *core);
 uint64_t registry_deadline(const struct core *core);

@@ -22,7 +22,8 @@ enum node_ask {
     ASK_APPLY_DEVICE = 1 << 5,
     ASK_OBSERVE_DEVICE = 1 << 6,
     TELL_PHASE = 1 << 7,
-    TELL_EXIT = 1 << 8
+    TELL_EXIT = 1 << 8,
+    TELL_WITHHELD = 1 << 9
 };
 
 enum row_ask {
@@ -145,7 +146,12 @@ struct registry {
     uint32_t next;                  /* row to read next */
     uint32_t failures;
     uint64_t poll_ms;
-    uint64_t stale_ms; /* since when answers are older than `known`, CORE_NEVER when they are not */
+    bool caught_up;      /* the indexer is: its pushes wake the polling */
+    bool woken;          /* since the last nodeState was asked for */
+    bool prompted;       /* that nodeState was asked for because of a push */
+    uint64_t eager_ms;   /* until then a push may be ahead of our RPC: poll often */
+    uint64_t suspect_ms; /* by then the indexer must have told of a change we found, CORE_NEVER: none */
+    uint64_t stale_ms;   /* since when answers are older than `known`, CORE_NEVER when they are not */
     char error[CORE_TEXT_MAX];
 };
 

@@ -405,6 +405,11 @@ void onchain_read_page(struct onchain *onchain, uint64_t block, uint32_t offset,
            &onchain->page_refused);
 }
 
+struct rpc *onchain_rpc(const struct onchain *onchain)
+{
+    return onchain->node;
+}
+
 const struct secret *onchain_seed(const struct onchain *onchain)
 {
     return onchain->keys.seed;

@@ -8,6 +8,7 @@
 #include "agent/api/server.h"
 #include "agent/core/core.h"
 #include "agent/http.h"
+#include "agent/indexer/subscription.h"
 #include "agent/log.h"
 #include "agent/memory.h"
 #include "agent/shell/onchain.h"
@@ -25,6 +26,7 @@ struct shell {
     struct tunnels *tunnels;
     struct onchain *onchain;
     struct transport *transport;
+    struct subscription *subscription;
     struct api_server *api;
     struct http_server *http;
     struct views views;
@@ -141,6 +143,13 @@ static void tell_phase(struct shell *shell, const struct core_action *action)
              log_text("reason", action->phase.text));
 }
 
+static void tell_withheld(struct shell *shell, const struct core_action *action)
+{
+    (void)action;
+    if (shell->subscription)
+        subscription_distrust(shell->subscription, "the chain changed and it did not tell");
+}
+
 static void tell_exit(struct shell *shell, const struct core_action *action)
 {
     log_error("agent.giving_up", log_text("reason", action->exit.text));
@@ -162,6 +171,7 @@ static void (*const handlers[])(struct shell *, const struct core_action *) = {
     [CORE_TELL_PEER] = tell_peer,
     [CORE_TELL_REFUSED] = tell_refused,
     [CORE_TELL_PHASE] = tell_phase,
+    [CORE_TELL_WITHHELD] = tell_withheld,
     [CORE_TELL_EXIT] = tell_exit,
 };
 
@@ -299,6 +309,35 @@ static int open_transport(struct shell *shell, const struct core_identity *ident
     return shell->transport ? 0 : err->code;
 }
 
+static void on_indexer(void *user, bool caught_up, bool wake)
+{
+    feed(user,
+         &(struct core_event){.type = CORE_EVENT_INDEXER, .indexer = {.caught_up = caught_up, .wake = wake}});
+}
+
+/* Members only are served, so this waits for our record. Without memory, polling goes on alone. */
+static void open_subscription(struct shell *shell)
+{
+    struct core_status status;
+    if (shell->subscription || address_is_zero(&shell->config->indexer_registry))
+        return;
+    core_status(shell->core, &status);
+    if (!status.registered)
+        return;
+    shell->subscription = subscription_new(shell->base,
+                                           &(struct subscription_config){
+                                               .chain_id = shell->config->chain_id,
+                                               .registry = shell->config->indexer_registry,
+                                               .cluster = status.identity.cluster,
+                                               .member_id = status.identity.member_id,
+                                               .seed = onchain_seed(shell->onchain),
+                                               .node = onchain_rpc(shell->onchain),
+                                               .sample = shell->config->indexer_sample,
+                                           },
+                                           on_indexer, shell);
+    shell->views.subscription = shell->subscription;
+}
+
 static void on_answer(void *user, const struct core_event *event)
 {
     struct shell *shell = user;
@@ -309,6 +348,7 @@ static void on_answer(void *user, const struct core_event *event)
         return;
     }
     feed(shell, event);
+    open_subscription(shell);
 }
 
 /* ---- Life ---- */
@@ -414,6 +454,7 @@ void shell_free(struct shell *shell)
         return;
     http_server_free(shell->http);
     api_server_free(shell->api);
+    subscription_free(shell->subscription);
     transport_free(shell->transport);
     onchain_free(shell->onchain);
     tunnels_free(shell->tunnels);

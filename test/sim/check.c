@@ -60,6 +60,7 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
     case CORE_TELL_PEER:
     case CORE_TELL_REFUSED:
     case CORE_TELL_PHASE:
+    case CORE_TELL_WITHHELD:
     case CORE_TELL_EXIT:
         return;
     }

@@ -117,6 +117,9 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
     case CORE_TELL_REFUSED:
         shell_refused(world, n, action->index);
         return;
+    case CORE_TELL_WITHHELD:
+        world_fail(world, n, "accuses an indexer that it does not have");
+        return;
     case CORE_TELL_EXIT:
         world_fail(world, n, "exits: %s", action->exit.text);
         return;
@@ -388,6 +391,7 @@ void shell_answer(struct world *world, const struct happening *happening)
     case CORE_TELL_PEER:
     case CORE_TELL_REFUSED:
     case CORE_TELL_PHASE:
+    case CORE_TELL_WITHHELD:
     case CORE_TELL_EXIT:
         return;
     }

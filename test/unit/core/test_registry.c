@@ -264,3 +264,112 @@ Test(registry, a_reorg_that_takes_members_away_removes_rows)
     cr_assert_eq(kit_status(&kit).live_members, 2);
     kit_free(&kit);
 }
+
+static void tell(struct kit *kit, bool caught_up, bool wake)
+{
+    kit_step(kit, &(struct core_event){.type = CORE_EVENT_INDEXER,
+                                       .indexer = {.caught_up = caught_up, .wake = wake}});
+}
+
+/* Polls in so much time, with every other wish of the core fulfilled. */
+static unsigned polls_within(struct kit *kit, uint64_t duration_ms)
+{
+    const uint64_t until_ms = kit->now_ms + duration_ms;
+    unsigned polls = 0;
+
+    while (core_deadline(kit->core) <= until_ms) {
+        kit_deadline(kit);
+        if (kit_has(kit, CORE_TELL_WITHHELD))
+            break;
+        if (kit_has(kit, CORE_DO_OBSERVE_DEVICE))
+            kit_observed(kit, 1);
+        if (kit_has(kit, CORE_DO_APPLY_DEVICE))
+            kit_applied(kit);
+        if (kit_has(kit, CORE_DO_READ_STATE)) {
+            polls++;
+            kit_state(kit);
+        }
+        if (kit_has(kit, CORE_DO_READ_PAGE))
+            kit_page(kit);
+    }
+    kit->now_ms = until_ms;
+    return polls;
+}
+
+Test(registry, a_quiet_node_with_an_indexer_polls_at_most_forty_times_an_hour)
+{
+    struct kit kit;
+
+    kit_join(&kit, 0, 1);
+    kit_applied(&kit);
+    kit_observed(&kit, CORE_NEVER);
+    tell(&kit, true, false);
+    polls_within(&kit, 10000); /* the poll that was due before */
+    const unsigned polls = polls_within(&kit, 3600 * 1000);
+    cr_assert(polls >= 25 && polls <= 40, "%u", polls);
+    tell(&kit, false, false);
+    cr_assert_geq(polls_within(&kit, 60 * 1000), 18);
+    kit_free(&kit);
+}
+
+Test(registry, a_push_is_followed_by_a_poll_at_once_and_by_more_until_our_rpc_shows_it)
+{
+    struct kit kit;
+
+    kit_join(&kit, 0, 1);
+    kit_applied(&kit);
+    kit_observed(&kit, CORE_NEVER);
+    tell(&kit, true, false);
+    polls_within(&kit, 10000);
+    tell(&kit, true, true);
+    cr_assert(kit_has(&kit, CORE_DO_READ_STATE));
+    kit_state(&kit);
+    cr_assert_geq(polls_within(&kit, 9000), 2, "the push may be ahead of our RPC");
+    kit_touch(&kit);
+    polls_within(&kit, 3000);
+    cr_assert_eq(kit_status(&kit).version, kit.state.version);
+    cr_assert_eq(polls_within(&kit, 60000), 0);
+    kit_free(&kit);
+}
+
+Test(registry, an_indexer_that_withholds_a_change_is_found_out_within_a_poll)
+{
+    struct kit kit;
+
+    kit_join(&kit, 0, 1);
+    kit_applied(&kit);
+    kit_observed(&kit, CORE_NEVER);
+    tell(&kit, true, false);
+    polls_within(&kit, 10000);
+    kit_touch(&kit);
+    polls_within(&kit, 150 * 1000);
+    cr_assert(kit_has(&kit, CORE_TELL_WITHHELD));
+    cr_assert_eq(kit_status(&kit).version, kit.state.version);
+    kit_free(&kit);
+}
+
+Test(registry, a_push_that_comes_a_little_after_the_poll_is_no_offence)
+{
+    struct kit kit;
+
+    kit_join(&kit, 0, 1);
+    kit_applied(&kit);
+    kit_observed(&kit, CORE_NEVER);
+    tell(&kit, true, false);
+    polls_within(&kit, 10000);
+    kit_touch(&kit);
+    for (int i = 0; i < 100 && !kit_has(&kit, CORE_DO_READ_PAGE); i++) {
+        kit_deadline(&kit);
+        if (kit_has(&kit, CORE_DO_OBSERVE_DEVICE))
+            kit_observed(&kit, 1);
+        if (kit_has(&kit, CORE_DO_READ_STATE))
+            kit_state(&kit);
+    }
+    kit_page(&kit);
+    tell(&kit, true, true);
+    cr_assert(kit_has(&kit, CORE_DO_READ_STATE));
+    kit_state(&kit);
+    polls_within(&kit, 60 * 1000);
+    cr_assert_not(kit_has(&kit, CORE_TELL_WITHHELD));
+    kit_free(&kit);
+}

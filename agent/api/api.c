@@ -78,3 +78,22 @@ const char *api_transport_name(api_Peer_Transport transport)
     }
     return "unknown";
 }
+
+const char *api_indexer_state_name(api_Indexer_State state)
+{
+    switch (state) {
+    case api_Indexer_State_UNSPECIFIED:
+        break;
+    case api_Indexer_State_WAITING:
+        return "waiting";
+    case api_Indexer_State_FINDING:
+        return "finding";
+    case api_Indexer_State_DIALING:
+        return "dialing";
+    case api_Indexer_State_READING:
+        return "reading";
+    case api_Indexer_State_CAUGHT_UP:
+        return "caught up";
+    }
+    return "unknown";
+}

@@ -35,6 +35,7 @@ void api_write_ipv6(const uint8_t address[16], char out[46]);
  * Values that this build does not know are "unknown". */
 const char *api_phase_name(api_Status_Phase phase);
 const char *api_peer_event_name(api_PeerEvent_Kind kind);
+const char *api_indexer_state_name(api_Indexer_State state);
 const char *api_transport_name(api_Peer_Transport transport);
 
 #endif

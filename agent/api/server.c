@@ -187,6 +187,7 @@ static void answer_get_status(struct session *session, const api_Request *reques
     utf8_make_valid(status->reason);
     utf8_make_valid(status->chain_error);
     utf8_make_valid(status->device_error);
+    utf8_make_valid(status->indexer.error);
     send_response(session);
 }
 

@@ -30,6 +30,7 @@ static const char usage[] =
     "  peers               the other members: address, state, transport, traffic\n"
     "  events [--follow]   the peers as an application is told of them; --follow: and every change from now "
     "on\n"
+    "  indexer             where its events come from: endpoint, key, lag, last checkpoint\n"
     "  down                remove the WireGuard device of an agent that was stopped\n"
     "\n"
     "  --socket PATH       the agent's socket (AGENT_SOCKET, else " SOCKET_DEFAULT ")\n"
@@ -73,6 +74,18 @@ static int run_status(struct api_client *client, const struct options *options)
     const api_Status *status = &answer.body.status;
     (options->json ? show_status_json : show_status_text)(status, unknown ? NULL : &self.body.self);
     return options->check && status->phase != api_Status_Phase_HEALTHY ? EXIT_UNHEALTHY : EXIT_OK;
+}
+
+static int run_indexer(struct api_client *client, const struct options *options)
+{
+    static api_Response answer;
+    struct am_err err;
+    const api_Request request = {.id = 1, .which_body = api_Request_get_status_tag};
+    if (call(client, &request, api_Response_status_tag, &answer, &err))
+        return fail(&err);
+    const api_Status *status = &answer.body.status;
+    (options->json ? show_indexer_json : show_indexer_text)(status->has_indexer ? &status->indexer : NULL);
+    return EXIT_OK;
 }
 
 static int run_peers(struct api_client *client, const struct options *options)
@@ -163,6 +176,7 @@ static const struct {
     {"status", run_status},
     {"peers", run_peers},
     {"events", run_events},
+    {"indexer", run_indexer},
 };
 
 static int run_command(const char *name, const struct options *options)

@@ -89,6 +89,29 @@ void show_status_text(const api_Status *status, const api_Self *self)
     printf(LABEL "%s, up for %s\n", "agent", status->agent_version, format_age(status->uptime_s, age));
 }
 
+void show_indexer_text(const api_Indexer *indexer)
+{
+    char age[AMOUNT_SIZE];
+    const uint64_t now_s = (uint64_t)time(NULL);
+    if (!indexer) {
+        printf(LABEL "%s\n", "indexer", "none: no registry is configured");
+        return;
+    }
+    printf(LABEL "%s\n", "state", api_indexer_state_name(indexer->state));
+    print_if_any("error", indexer->error);
+    if (*indexer->endpoint) {
+        printf(LABEL "%s\n", "endpoint", indexer->endpoint);
+        print_hex("key", indexer->key, sizeof(indexer->key));
+        printf(LABEL "%s\n", "quote", "chain unverified");
+    }
+    if (indexer->checkpoint_block)
+        printf(LABEL "block %" PRIu64 ", made %s ago\n", "last checkpoint", indexer->checkpoint_block,
+               format_age(now_s > indexer->checkpoint_time ? now_s - indexer->checkpoint_time : 0, age));
+    printf(LABEL "%" PRIu64 ", of them confirmed by sample %" PRIu64 ", not answered %" PRIu64 "\n", "pushes",
+           indexer->pushes, indexer->confirmed, indexer->unanswered);
+    printf(LABEL "%" PRIu64 "\n", "alarms", indexer->alarms);
+}
+
 static const char *format_short_id(const uint8_t *id, char out[2 * SHORT_BYTES + 1])
 {
     hex_encode(id, SHORT_BYTES, out);
@@ -246,5 +269,24 @@ void show_event_json(const api_PeerEvent *event)
         json_object_object_add(object, "peer", object_of_peer(&event->peer));
     if (event->kind == api_PeerEvent_Kind_LOST)
         add_count(object, "lost", event->lost);
+    print_object(object);
+}
+
+void show_indexer_json(const api_Indexer *indexer)
+{
+    json_object *object = json_object_new_object();
+    add_text(object, "state", indexer ? api_indexer_state_name(indexer->state) : "none");
+    if (indexer) {
+        add_text(object, "endpoint", indexer->endpoint);
+        ADD_HEX(object, indexer, key);
+        add_text(object, "quote", "chain unverified");
+        add_count(object, "checkpoint_block", indexer->checkpoint_block);
+        add_count(object, "checkpoint_time", indexer->checkpoint_time);
+        add_count(object, "pushes", indexer->pushes);
+        add_count(object, "confirmed", indexer->confirmed);
+        add_count(object, "unanswered", indexer->unanswered);
+        add_count(object, "alarms", indexer->alarms);
+        add_text(object, "error", indexer->error);
+    }
     print_object(object);
 }

@@ -8,6 +8,10 @@
 void show_status_text(const api_Status *status, const api_Self *self);
 void show_status_json(const api_Status *status, const api_Self *self);
 
+/* `indexer` is NULL when no registry is configured. */
+void show_indexer_text(const api_Indexer *indexer);
+void show_indexer_json(const api_Indexer *indexer);
+
 void show_peers_header(void);
 void show_peer_text(const api_Peer *peer);
 void show_peer_json(const api_Peer *peer);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "agent/indexer/subscription.h"
 #include "agent/transport/transport.h"
 
 static const api_Status_Phase api_phases[] = {
@@ -34,6 +35,32 @@ api_PeerEvent_Kind views_peer_event_kind(enum core_peer_event event)
     return api_peer_events[event];
 }
 
+static const api_Indexer_State api_indexer_states[] = {
+    [SUBSCRIPTION_WAITING] = api_Indexer_State_WAITING,
+    [SUBSCRIPTION_FINDING] = api_Indexer_State_FINDING,
+    [SUBSCRIPTION_DIALING] = api_Indexer_State_DIALING,
+    [SUBSCRIPTION_READING] = api_Indexer_State_READING,
+    [SUBSCRIPTION_CAUGHT_UP] = api_Indexer_State_CAUGHT_UP,
+};
+
+static void get_indexer(const struct subscription *subscription, api_Indexer *out)
+{
+    struct subscription_status status;
+    subscription_status(subscription, &status);
+    *out = (api_Indexer){
+        .state = api_indexer_states[status.state],
+        .checkpoint_block = status.checkpoint_block,
+        .checkpoint_time = status.checkpoint_time,
+        .pushes = status.pushes,
+        .confirmed = status.checked,
+        .unanswered = status.unchecked,
+        .alarms = status.alarms,
+    };
+    memcpy(out->key, status.indexer.key.b, sizeof(out->key));
+    snprintf(out->endpoint, sizeof(out->endpoint), "%s", status.indexer.endpoint);
+    snprintf(out->error, sizeof(out->error), "%s", status.error);
+}
+
 static void get_status(void *user, api_Status *out)
 {
     const struct views *views = user;
@@ -53,6 +80,9 @@ static void get_status(void *user, api_Status *out)
     };
     snprintf(out->reason, sizeof(out->reason), "%s", status.reason);
     snprintf(out->chain_error, sizeof(out->chain_error), "%s", status.chain_error);
+    out->has_indexer = views->subscription;
+    if (views->subscription)
+        get_indexer(views->subscription, &out->indexer);
     snprintf(out->device_error, sizeof(out->device_error), "%s", status.device_error);
 }
 

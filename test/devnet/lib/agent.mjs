@@ -18,7 +18,7 @@ export function agentEnvironment(node) {
     SPONSOR: `erc7677=${WORKER_URL}/erc7677#{"token":"${SPONSOR_TOKEN}"}`,
     GATEWAY_DOMAIN,
     WG_BACKEND: node.backend,
-    ...(node.indexerRegistry && { INDEXER_REGISTRY: node.indexerRegistry }),
+    ...(node.indexerRegistry && { INDEXER_REGISTRY: node.indexerRegistry, INDEXER_SAMPLE: "1" }),
     LOG_FORMAT: "text",
   };
 }

@@ -9,6 +9,12 @@ import { httpGet } from "./world.mjs";
 export const indexerHealth = async (instance) =>
   JSON.parse(await httpGet(instance, WORLD, `${INDEXER_HEALTH_URL}/healthz`));
 
+// A number from its metrics, named without the prefix that all have.
+export async function indexerMetric(instance, name) {
+  const text = await httpGet(instance, WORLD, `${INDEXER_HEALTH_URL}/metrics`);
+  return Number(new RegExp(`^attestmesh_indexer_${name} (\\d+)$`, "m").exec(text)[1]);
+}
+
 export async function announceIndexer(instance, { indexerRegistry }, endpoint = INDEXER_ENDPOINT) {
   const abi = contractAbi("IndexerRegistry");
   const { key } = await indexerHealth(instance);

@@ -1,0 +1,97 @@
+// The indexer pushes what the chain says, through its own death and the chain's second thoughts.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { encodeFunctionData, numberToHex } from "viem";
+import { contractAbi, sendAll } from "../devnet/lib/deploy.mjs";
+import { indexerHealth, indexerMetric } from "../devnet/lib/indexer.mjs";
+import { meshctl } from "../devnet/lib/node.mjs";
+import { waitFor } from "../devnet/lib/run.mjs";
+import { startService, stopService } from "../devnet/lib/services.mjs";
+import { RPC_URL } from "../devnet/lib/topology.mjs";
+import { jsonRpc } from "../devnet/lib/world.mjs";
+import { cluster, deployment, instance, nodes } from "./lib/mesh.mjs";
+import { readCluster } from "./lib/witness.mjs";
+
+const ask = (what) => Promise.all(nodes().map((node) => meshctl(instance, node, what).then(([answer]) => answer)));
+const subscriptions = () => ask("indexer");
+const registryVersions = async () => (await ask("status")).map(({ registry_version: version }) => version);
+
+const awaitCaughtUp = () => waitFor("all nodes to be caught up", async () =>
+  (await subscriptions()).every(({ state }) => state === "caught up"), { timeoutMs: 90_000 });
+
+// The cluster's owner allows a code: an event that changes nothing for the mesh.
+let codes = Date.now();
+const allowCodes = (count) => sendAll(instance, Array.from({ length: count }, () => ({
+  to: cluster,
+  data: encodeFunctionData({
+    abi: contractAbi("DstackFacet"), functionName: "addComposeHash", args: [numberToHex(codes++, { size: 32 })],
+  }),
+})));
+
+const pushesGrewBy = (before, count) => waitFor(`${count} pushes to each node`, async () =>
+  (await subscriptions()).every(({ pushes }, i) => pushes >= before[i].pushes + count), { timeoutMs: 60_000 });
+
+test("indexer: every node is subscribed to the indexer that the registry names", async () => {
+  await awaitCaughtUp();
+  const health = await indexerHealth(instance);
+  assert.equal(health.registry, "match");
+  assert.equal(health.subscribers, nodes().length);
+  for (const { key, alarms } of await subscriptions()) {
+    assert.equal(key, health.key);
+    assert.equal(alarms, 0);
+  }
+});
+
+test("indexer: an event reaches every node once, and each node's own RPC confirms it", async () => {
+  const before = await subscriptions();
+  await allowCodes(1);
+  await pushesGrewBy(before, 1);
+  await waitFor("the samples", async () =>
+    (await subscriptions()).every(({ confirmed }, i) => confirmed > before[i].confirmed));
+  (await subscriptions()).forEach(({ pushes, alarms, unanswered }, i) => {
+    assert.equal(pushes, before[i].pushes + 1);
+    assert.deepEqual({ alarms, unanswered }, { alarms: 0, unanswered: before[i].unanswered });
+  });
+});
+
+test("indexer: killed while it pushes and started again, it loses and repeats nothing", async () => {
+  const before = await subscriptions();
+  await allowCodes(3);
+  await stopService(instance, "indexer", "KILL");
+  await allowCodes(4);
+  await startService(instance, "indexer", deployment);
+  await pushesGrewBy(before, 7);
+  await awaitCaughtUp();
+  (await subscriptions()).forEach(({ pushes, alarms }, i) => {
+    assert.equal(pushes, before[i].pushes + 7);
+    assert.equal(alarms, 0);
+  });
+});
+
+test("indexer: a reorganisation of depth 5 ends with every node's view equal to the chain", async () => {
+  const memberId = (await readCluster(instance, cluster, "membersPage", [0n, 1n]))[0][0].memberId;
+  const version = async () => Number((await readCluster(instance, cluster, "nodeState", [memberId]))[0]);
+  const allAt = (wanted) => waitFor(`all nodes at version ${wanted}`, async () =>
+    (await registryVersions()).every((found) => found === wanted), { timeoutMs: 60_000 });
+  const [before, retracted] = [await version(), await indexerMetric(instance, "retracted_blocks_total")];
+  await sendAll(instance, [{
+    to: cluster, data: encodeFunctionData({ abi: contractAbi("AttestFacet"), functionName: "rotateCsk" }),
+  }]);
+  await allAt(before + 1);
+  await jsonRpc(instance, RPC_URL, "anvil_reorg", [5, []]);
+  await waitFor("the chain to forget it", async () => (await version()) === before);
+  await allAt(before);
+  await waitFor("the retraction", async () => (await indexerMetric(instance, "retracted_blocks_total")) >= retracted + 5);
+  await awaitCaughtUp();
+  (await subscriptions()).forEach(({ alarms }) => assert.equal(alarms, 0));
+});
+
+test("indexer: without it the nodes find changes by polling alone", async () => {
+  await stopService(instance, "indexer");
+  await waitFor("the nodes to notice", async () =>
+    (await subscriptions()).every(({ state }) => state !== "caught up"), { timeoutMs: 60_000 });
+  (await ask("status")).forEach(({ phase }) => assert.equal(phase, "healthy"));
+  await startService(instance, "indexer", deployment);
+  await awaitCaughtUp();
+});

@@ -91,6 +91,8 @@ try {
   for (;;) await sleep(3_600_000); // the agent whose events were shown has ended; the mesh stays
 } catch (error) {
   if (ending) await sleep(60_000);
-  console.error(`demo: ${error instanceof DevnetError ? error.message : (error.shortMessage ?? error.stack)}`);
+  console.error(
+    `demo: ${error instanceof DevnetError ? error.message : (error.shortMessage ?? error.stack)}`,
+  );
   await end(1);
 }

@@ -26,9 +26,11 @@ function liveTable() {
   return (views) => {
     const table = formatNodes(views);
     if (process.stdout.isTTY) {
-      if (drawn) process.stdout.write(`\\x1b[${drawn}F\\x1b[J`);
-      drawn = table.split("\n").length;
-      console.log(table);
+      // A wrapped line would be two, and the way back up is counted in lines.
+      const lines = table.split("\n").map((line) => line.slice(0, process.stdout.columns - 1));
+      if (drawn) process.stdout.write(`\x1b[${drawn}F\x1b[J`);
+      drawn = lines.length;
+      console.log(lines.join("\n"));
     } else if (table !== last) {
       console.log(`${table}\n`);
     }
@@ -91,6 +93,8 @@ try {
   for (;;) await sleep(3_600_000); // the agent whose events were shown has ended; the mesh stays
 } catch (error) {
   if (ending) await sleep(60_000);
-  console.error(`demo: ${error instanceof DevnetError ? error.message : (error.shortMessage ?? error.stack)}`);
+  console.error(
+    `demo: ${error instanceof DevnetError ? error.message : (error.shortMessage ?? error.stack)}`,
+  );
   await end(1);
 }

@@ -1,5 +1,5 @@
-// The world's services, in the order in which they start. Each has a command and a question that it answers once it
-// is up. All of them are the real programs.
+// The world's services, in the order in which they start. Each has a command and a question that it answers
+// once it is up. All of them are the real programs.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,19 @@ import { ACCOUNTS, ENTRY_POINT, chainStateFile } from "./chain.mjs";
 import { awaitDaemon, daemonPid, startDaemon, stopDaemon } from "./daemon.mjs";
 import { BUILD, ROOT, sanitizerOptions } from "./instance.mjs";
 import { httpGet, jsonRpc } from "./world.mjs";
-import { BUNDLER_URL, CHAIN_ID, GATEWAY_DOMAIN, INDEXER_ENDPOINT, INDEXER_HEALTH_URL, NODE_DOMAIN, PORTS, RPC_URL, WORKER_URL, WORLD, WORLD_ADDRESS } from "./topology.mjs";
+import {
+  BUNDLER_URL,
+  CHAIN_ID,
+  GATEWAY_DOMAIN,
+  INDEXER_ENDPOINT,
+  INDEXER_HEALTH_URL,
+  NODE_DOMAIN,
+  PORTS,
+  RPC_URL,
+  WORKER_URL,
+  WORLD,
+  WORLD_ADDRESS,
+} from "./topology.mjs";
 
 const INDEXER = join(BUILD, "indexer/attestmesh-indexer");
 const INDEXER_APP_ID = `0x${"1d".repeat(20)}`;
@@ -17,49 +29,104 @@ const ANVIL = join(ROOT, "test/node_modules/@foundry-rs/anvil-linux-amd64/bin/an
 const WRANGLER = join(ROOT, "worker/node_modules/.bin/wrangler");
 export const SPONSOR_TOKEN = "devnet";
 
+const flags = (options) => Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+
 const namesFolder = (instance) => join(instance.dir, "names");
 
-// Exact names come from the folder, one file per node (see publishNode); any other ingress name leads to the gateway
-// all the same, as a wildcard record would.
+// Exact names come from the folder, one file per node (see publishNode); any other ingress name leads to the
+// gateway all the same, as a wildcard record would.
 const names = {
   argv: (instance) => {
     mkdirSync(namesFolder(instance), { recursive: true });
-    return ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--pid-file=", "--log-facility=-",
-      "--no-resolv", "--no-hosts", "--cache-size=0", `--listen-address=${WORLD_ADDRESS}`, "--bind-interfaces",
-      `--local=/${NODE_DOMAIN}/`, `--address=/${GATEWAY_DOMAIN}/${WORLD_ADDRESS}`, `--hostsdir=${namesFolder(instance)}`];
+    return [
+      "dnsmasq",
+      "--keep-in-foreground",
+      "--conf-file=/dev/null",
+      "--user=root",
+      "--pid-file=",
+      "--log-facility=-",
+      "--no-resolv",
+      "--no-hosts",
+      "--cache-size=0",
+      `--listen-address=${WORLD_ADDRESS}`,
+      "--bind-interfaces",
+      `--local=/${NODE_DOMAIN}/`,
+      `--address=/${GATEWAY_DOMAIN}/${WORLD_ADDRESS}`,
+      `--hostsdir=${namesFolder(instance)}`,
+    ];
   },
   probe: (instance) => daemonPid(instance, { name: "names", room: WORLD }),
 };
 
 const chain = {
-  argv: (instance, { instant } = {}) => [ANVIL, "--host", WORLD_ADDRESS, "--port", String(PORTS.chain),
-    "--chain-id", String(CHAIN_ID), ...(instant ? [] : ["--block-time", "1"]), "--state", chainStateFile(instance)],
+  argv: (instance, { instant } = {}) => [
+    ANVIL,
+    ...flags({
+      host: WORLD_ADDRESS,
+      port: PORTS.chain,
+      "chain-id": CHAIN_ID,
+      state: chainStateFile(instance),
+    }),
+    ...(instant ? [] : flags({ "block-time": 1 })),
+  ],
   probe: (instance) => jsonRpc(instance, RPC_URL, "eth_chainId"),
 };
 
 const bundler = {
-  argv: () => [join(BIN, "alto"), "run", "--entrypoints", ENTRY_POINT, "--executor-private-keys", ACCOUNTS.executor.key,
-    "--utility-private-key", ACCOUNTS.utility.key, "--min-executor-balance", "0", "--safe-mode", "false",
-    "--rpc-url", RPC_URL, "--port", String(PORTS.bundler), "--log-level", "warn"],
+  argv: () => [
+    join(BIN, "alto"),
+    "run",
+    ...flags({
+      entrypoints: ENTRY_POINT,
+      "executor-private-keys": ACCOUNTS.executor.key,
+      "utility-private-key": ACCOUNTS.utility.key,
+      "min-executor-balance": 0,
+      "safe-mode": false, // Anvil lacks the tracer that it needs
+      "rpc-url": RPC_URL,
+      port: PORTS.bundler,
+      "log-level": "warn",
+    }),
+  ],
   probe: (instance) => jsonRpc(instance, BUNDLER_URL, "eth_supportedEntryPoints"),
 };
+
+const workerVariables = ({ clusterFactory, memberFactory, paymaster }) => ({
+  CHAIN_ID,
+  RPC_URL,
+  CLUSTER_FACTORIES: clusterFactory,
+  MEMBER_FACTORIES: memberFactory,
+  PAYMASTER: paymaster,
+  PAYMASTER_SIGNER_KEY: ACCOUNTS.sponsor.key,
+  TOKEN: SPONSOR_TOKEN,
+});
 
 const worker = {
   argv: (instance, deployment) => {
     const file = join(instance.dir, "worker.env");
-    writeFileSync(file, [`CHAIN_ID=${CHAIN_ID}`, `RPC_URL=${RPC_URL}`,
-      `CLUSTER_FACTORIES=${deployment.clusterFactory}`, `MEMBER_FACTORIES=${deployment.memberFactory}`,
-      `PAYMASTER=${deployment.paymaster}`, `PAYMASTER_SIGNER_KEY=${ACCOUNTS.sponsor.key}`, `TOKEN=${SPONSOR_TOKEN}`,
-      ""].join("\n"), { mode: 0o600 });
-    return [WRANGLER, "dev", "--local", "--cwd", join(ROOT, "worker"), "--ip", WORLD_ADDRESS,
-      "--port", String(PORTS.worker), "--inspector-port", "9229", "--show-interactive-dev-session=false",
-      "--persist-to", join(instance.dir, "worker"), "--env-file", file];
+    const lines = Object.entries(workerVariables(deployment)).map(([name, value]) => `${name}=${value}\n`);
+    writeFileSync(file, lines.join(""), { mode: 0o600 });
+    return [
+      WRANGLER,
+      "dev",
+      "--local",
+      "--show-interactive-dev-session=false",
+      ...flags({
+        cwd: join(ROOT, "worker"),
+        ip: WORLD_ADDRESS,
+        port: PORTS.worker,
+        "inspector-port": 9229,
+        "persist-to": join(instance.dir, "worker"),
+        "env-file": file,
+      }),
+    ];
   },
   env: { WRANGLER_SEND_METRICS: "false", CI: "1", NO_COLOR: "1" },
   probe: (instance) => httpGet(instance, WORLD, `${WORKER_URL}/healthz`),
 };
 
 // Routes by the ClientHello's server name, as the platform's gateway does, and passes bytes through.
+const INGRESS_NAME = `^(?<app>[0-9a-f]{40})-${PORTS.ingress}s\\.${GATEWAY_DOMAIN.replaceAll(".", "\\.")}$`;
+
 const gatewayConfig = `
 daemon off;
 master_process off;
@@ -75,7 +142,7 @@ stream {
   resolver ${WORLD_ADDRESS} valid=1s ipv6=off;
   map $ssl_preread_server_name $node {
     default "";
-    "~^(?<app>[0-9a-f]{40})-${PORTS.ingress}s\\.${GATEWAY_DOMAIN.replaceAll(".", "\\.")}$" $app.${NODE_DOMAIN}:${PORTS.ingress};
+    "~${INGRESS_NAME}" $app.${NODE_DOMAIN}:${PORTS.ingress};
   }
   server {
     listen ${PORTS.gateway};
@@ -94,8 +161,11 @@ const gateway = {
     writeFileSync(file, gatewayConfig);
     return ["nginx", "-p", instance.dir, "-e", "stderr", "-c", file];
   },
-  probe: (instance) => httpGet(instance, WORLD, `http://${WORLD_ADDRESS}:${PORTS.gateway}/`).then(
-    () => true, (error) => error.code === 52 /* it answers, with nothing: a server of TLS only */),
+  probe: (instance) =>
+    httpGet(instance, WORLD, `http://${WORLD_ADDRESS}:${PORTS.gateway}/`).then(
+      () => true,
+      (error) => error.code === 52 /* it answers, with nothing: a server of TLS only */,
+    ),
 };
 
 const indexerTee = {
@@ -125,7 +195,7 @@ const indexer = {
 export const SERVICES = { names, chain, bundler, worker, gateway, "indexer-tee": indexerTee, indexer };
 export const INDEXER_SERVICES = ["indexer-tee", "indexer"];
 
-const READY_MS = 60_000;
+const READY_MS = 120_000;
 export const serviceDaemon = (name) => ({ name, room: WORLD });
 export const servicePid = (instance, name) => daemonPid(instance, serviceDaemon(name));
 
@@ -144,6 +214,9 @@ export const stopService = (instance, name, signal) =>
 // Makes a node's names known: where the gateway finds it, and the gateway's address for it.
 export function publishNode(instance, node) {
   const app = node.memberContract.slice(2).toLowerCase();
-  writeFileSync(join(namesFolder(instance), node.name),
-    `${node.address} ${app}.${NODE_DOMAIN}\n${node.gatewayAddress} ${app}-${PORTS.ingress}s.${GATEWAY_DOMAIN}\n`);
+  writeFileSync(
+    join(namesFolder(instance), node.name),
+    `${node.address} ${app}.${NODE_DOMAIN}\n` +
+      `${node.gatewayAddress} ${app}-${PORTS.ingress}s.${GATEWAY_DOMAIN}\n`,
+  );
 }

@@ -1,5 +1,5 @@
-// `devnet up`: brings an instance to N healthy nodes from wherever it is. What runs is left alone, so the same call
-// starts a mesh, adds nodes to it and mends it.
+// `devnet up`: brings an instance to N healthy nodes from wherever it is. What runs is left alone, so the
+// same call starts a mesh, adds nodes to it and mends it.
 
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,7 +17,7 @@ import { observeNode } from "./status.mjs";
 import { MAX_NODES, WORLD, nodeName } from "./topology.mjs";
 import { createWorld } from "./world.mjs";
 
-const HEALTHY_MS = { room: 120_000, guest: 300_000 };
+const HEALTHY_MS = { room: 180_000, guest: 300_000 };
 const OBSERVE_EVERY_MS = 500;
 
 // Runs a step and tells how long it took; a long one is announced when it starts.
@@ -35,7 +35,8 @@ function checkPrerequisites(count) {
     throw new DevnetError(`--nodes: a number from 1 to ${MAX_NODES}`);
   }
   for (const program of [AGENT, MESHCTL]) {
-    if (!existsSync(program)) throw new DevnetError(`${program} is missing: run make build, or set DEVNET_BUILD`);
+    if (!existsSync(program))
+      throw new DevnetError(`${program} is missing: run make build, or set DEVNET_BUILD`);
   }
 }
 
@@ -54,36 +55,44 @@ async function startServices(instance, indexer, say) {
   const others = Object.keys(SERVICES).filter((name) =>
     !["names", "chain"].includes(name) && (indexer || !INDEXER_SERVICES.includes(name)));
   const started = step(say, "services", others.join(", "), () =>
-    Promise.all(others.map((name) => startService(instance, name, deployment))));
+    Promise.all(others.map((name) => startService(instance, name, deployment))),
+  );
   return { deployment, started };
 }
 
 async function recordNodes(instance, deployment, count, backend) {
-  const indices = Array.from({ length: count }, (_, i) => i + 1).filter((i) => !findNode(instance, nodeName(i)));
+  const indices = Array.from({ length: count }, (_, i) => i + 1).filter(
+    (i) => !findNode(instance, nodeName(i)),
+  );
   if (indices.length === 0) return;
   const members = await deployMembers(instance, deployment, indices);
   indices.forEach((index, i) => recordNode(instance, index, backend, members[i], deployment.indexerRegistry));
 }
 
-export async function up(instance, { nodes: count = 3, backend: wanted = "auto", indexer = true, guestBinaries, watch } = {}, say = () => {}) {
+export async function up(
+  instance,
+  { nodes: count = 3, backend: wanted = "auto", indexer = true, guestBinaries, watch } = {},
+  say = () => {},
+) {
   checkPrerequisites(count);
   const backend = await chooseBackend(wanted);
   await startOver(instance);
   createFolders(instance);
 
   const { deployment, started } = await startServices(instance, indexer, say);
-  const [nodes] = await Promise.all([
-    (async () => {
-      await step(say, "members", `member contracts for ${count} nodes`, () =>
-        recordNodes(instance, deployment, count, backend));
-      return listNodes(instance);
-    })(),
+  await Promise.all([
     started,
-    backend.kind === "guest" && step(say, "guests", "kernel and initramfs", () => buildGuestImage(instance, guestBinaries)),
+    step(say, "members", `member contracts for ${count} nodes`, () =>
+      recordNodes(instance, deployment, count, backend),
+    ),
+    backend.kind === "guest" &&
+      step(say, "guests", "kernel and initramfs", () => buildGuestImage(instance, guestBinaries)),
   ]);
   if (indexer) await announceIndexer(instance, deployment);
+  const nodes = listNodes(instance);
   await step(say, "nodes", nodes.map((node) => node.name).join(" "), () =>
-    Promise.all(nodes.map((node) => startNode(instance, node))));
+    Promise.all(nodes.map((node) => startNode(instance, node))),
+  );
   await awaitHealthy(instance, nodes, { watch, say });
 }
 
@@ -109,10 +118,15 @@ export async function awaitHealthy(instance, nodes, { watch, say = () => {}, tim
 function explain(instance, nodes, waiting) {
   const hanging = waiting.map((view) => {
     const node = nodes.find(({ name }) => name === view.name);
-    const state = view.pid ? `hangs in phase ${view.phase}: ${view.reason ?? "it does not answer"}` : "has ended";
+    const state = view.pid
+      ? `hangs in phase ${view.phase}: ${view.reason ?? "it does not answer"}`
+      : "has ended";
     return `${view.name} ${state}\n--- ${view.name}:\n${lastLinesOf(agentLog(instance, node))}`;
   });
-  const ended = Object.keys(SERVICES).filter((name) => !servicePid(instance, name))
+  const ended = Object.keys(SERVICES)
+    .filter((name) => !servicePid(instance, name))
     .map((name) => `${name} has ended\n--- ${name}:\n${lastLinesOf(logFile(instance, name))}`);
-  return [...ended, ...hanging, "It is left as it is: devnet status, devnet logs; devnet down ends it."].join("\n\n");
+  return [...ended, ...hanging, "It is left as it is: devnet status, devnet logs; devnet down ends it."].join(
+    "\n\n",
+  );
 }

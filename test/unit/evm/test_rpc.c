@@ -179,7 +179,8 @@ Test(rpc, a_url_that_asked_to_be_left_alone_comes_last)
     setup(&f, (struct behaviour){.status = 429, .retry_after = "60"}, (struct behaviour){.raw = "garbage"});
     call(&f);
     cr_assert_eq(f.outcome.code, AM_EFORMAT);
-    f.behaviours[1] = good;
+    f.behaviours[1].raw = NULL;
+    f.behaviours[1].fragment = good.fragment;
     call(&f);
     cr_assert_eq(f.outcome.code, 0);
     cr_assert_eq(f.behaviours[0].requests, 1);

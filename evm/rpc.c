@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "evm/field.h"
 #include "evm/health.h"
+#include "evm/monotonic.h"
 #include "evm/rpc_answer.h"
 
 #define METHOD_SIZE 64
@@ -44,17 +44,10 @@ struct rpc {
 
 static const struct health_backoff url_backoff = {.floor_ms = 2000, .ceiling_ms = 300000};
 
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static void order_urls(const struct rpc *rpc, size_t order[RPC_URLS_MAX])
 {
     enum health_rank ranks[RPC_URLS_MAX];
-    const uint64_t now = now_ms();
+    const uint64_t now = monotonic_ms();
     for (size_t i = 0; i < rpc->urls_len; i++)
         ranks[i] = health_rank(&rpc->urls[i].health, now);
     health_order(ranks, rpc->urls_len, order);
@@ -127,7 +120,7 @@ static void on_http(void *user, const struct http_answer *http)
     if (answered)
         health_succeed(health);
     else
-        health_fail(health, &url_backoff, now_ms(), http->retry_after_s, randombytes_random());
+        health_fail(health, &url_backoff, monotonic_ms(), http->retry_after_s, randombytes_random());
     if (answered || !send_to_next(call)) {
         if (code)
             am_fail_context(&err, "%s", call->method);

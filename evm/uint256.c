@@ -41,6 +41,11 @@ bool uint256_to_u128(const struct uint256 *value, unsigned __int128 *out)
     return true;
 }
 
+int uint256_compare(const struct uint256 *a, const struct uint256 *b)
+{
+    return memcmp(a->b, b->b, sizeof(a->b));
+}
+
 bool uint256_add(const struct uint256 *a, const struct uint256 *b, struct uint256 *out)
 {
     unsigned carry = 0;

@@ -22,6 +22,9 @@ struct uint256 uint256_of_u128(unsigned __int128 value);
 bool uint256_to_u64(const struct uint256 *value, uint64_t *out);
 bool uint256_to_u128(const struct uint256 *value, unsigned __int128 *out);
 
+/* Below, at or above 0 as a is below, at or above b. */
+int uint256_compare(const struct uint256 *a, const struct uint256 *b);
+
 /* a + b and value * factor, modulo 2^256; false when that cut something off. */
 bool uint256_add(const struct uint256 *a, const struct uint256 *b, struct uint256 *out);
 bool uint256_multiply(const struct uint256 *value, uint32_t factor, struct uint256 *out);

@@ -7,9 +7,10 @@
 
 #include "agent/attest/dstack.h"
 #include "agent/log.h"
+#include "agent/shell/operations.h"
+#include "agent/store.h"
 #include "crypto/box.h"
 #include "evm/chain.h"
-#include "evm/operation.h"
 
 /* How far this machine's clock may be behind the chain: WireGuard refuses handshakes after a step back. */
 #define CLOCK_BEHIND_MAX_S 60
@@ -21,11 +22,8 @@ struct onchain {
     void *user;
     struct http_client *http;
     struct rpc *node;
-    struct rpc *bundler;
-    struct rpc *sponsor_rpcs[CONFIG_LIST_MAX];
-    struct sponsor sponsors[CONFIG_LIST_MAX];
-    struct operation_services services;
-    struct operation *operation;
+    struct store *store;
+    struct operations *operations;
     struct attestor *attestor;
     struct attest_identity keys;
     struct core_identity identity;
@@ -113,6 +111,7 @@ static void on_cluster(void *user, const struct chain_result *result)
     identity->cluster = result->address;
     identity->member_id =
         cluster_member_id(&identity->cluster, &identity->member_contract, &onchain->keys.attestor_id);
+    operations_set_account(onchain->operations, &identity->member_contract, onchain->keys.owner);
     log_info("identity.ready", log_bytes("cluster", identity->cluster.b, 20),
              log_bytes("contract", identity->member_contract.b, 20),
              log_bytes("member", identity->member_id.b, 32));
@@ -272,24 +271,15 @@ void onchain_read_self(struct onchain *onchain)
 
 /* ---- Registration ---- */
 
-static void on_register_progress(void *user, enum operation_state state, const char *detail)
-{
-    (void)user;
-    log_info("registration.step", log_text("step", operation_state_name(state)), log_text("detail", detail));
-}
-
 /* Only the operator's next deployment mends a key that is no key; everything else may change on chain, at the
  * sponsor or in between. */
 static void on_registered(void *user, const struct operation_result *result)
 {
     struct onchain *onchain = user;
-    onchain->operation = NULL;
     if (result->code != 0) {
         answer_failure(onchain, CORE_EVENT_REGISTER_FAILED, result->error, result->code != -EINVAL);
         return;
     }
-    log_info("registration.done", log_bytes("operation", result->hash.b, 32),
-             log_bytes("transaction", result->tx_hash.b, 32));
     answer(onchain, &(struct core_event){.type = CORE_EVENT_REGISTER_DONE});
 }
 
@@ -298,16 +288,16 @@ static bool start_registration(struct onchain *onchain)
     const struct core_identity *identity = &onchain->identity;
     struct abi_writer registration = {0}, call = {0};
     struct am_err err;
+    bool started = false;
     if (attestor_build_registration(onchain->attestor, &identity->cluster, &identity->member_contract,
                                     &onchain->keys.keys, &registration, &err) == 0)
         cluster_put_execute(&call, &identity->cluster, registration.data, registration.len);
     if (call.len > 0 && !call.failed)
-        onchain->operation =
-            operation_start(&onchain->services, &identity->member_contract, call.data, call.len,
-                            onchain->keys.owner, on_register_progress, on_registered, onchain);
+        started = operations_start(onchain->operations, "registration", call.data, call.len, on_registered,
+                                   onchain);
     abi_writer_free(&registration);
     abi_writer_free(&call);
-    return onchain->operation;
+    return started;
 }
 
 void onchain_register(struct onchain *onchain)
@@ -405,6 +395,11 @@ void onchain_read_page(struct onchain *onchain, uint64_t block, uint32_t offset,
            &onchain->page_refused);
 }
 
+const struct history *onchain_history(const struct onchain *onchain)
+{
+    return operations_history(onchain->operations);
+}
+
 const struct secret *onchain_seed(const struct onchain *onchain)
 {
     return onchain->keys.seed;
@@ -417,22 +412,6 @@ const struct secret *onchain_wireguard_key(const struct onchain *onchain)
 
 /* ---- Life ---- */
 
-static int open_sponsors(struct onchain *onchain, struct am_err *err)
-{
-    const struct config *config = onchain->config;
-    for (size_t i = 0; i < config->sponsors_len; i++) {
-        const struct config_sponsor *sponsor = &config->sponsors[i];
-        if (sponsor->kind != CONFIG_SPONSOR_ERC7677)
-            return am_fail(err, AM_ECONFIG, "SPONSOR: this version knows erc7677=<url> only");
-        onchain->sponsor_rpcs[i] = rpc_new(onchain->http, &sponsor->target, 1);
-        if (!onchain->sponsor_rpcs[i])
-            return am_fail(err, -ENOMEM, "out of memory");
-        onchain->sponsors[i] = (struct sponsor){
-            .kind = SPONSOR_ERC7677, .rpc = onchain->sponsor_rpcs[i], .context_json = sponsor->context_json};
-    }
-    return 0;
-}
-
 static int open_services(struct onchain *onchain, struct am_err *err)
 {
     const struct config *config = onchain->config;
@@ -441,11 +420,15 @@ static int open_services(struct onchain *onchain, struct am_err *err)
     if (!onchain->refusals || !onchain->http)
         return am_fail(err, -ENOMEM, "out of memory");
     onchain->node = rpc_new(onchain->http, config->rpc_urls.items, config->rpc_urls.len);
-    onchain->bundler = rpc_new(onchain->http, config->bundler_urls.items, config->bundler_urls.len);
     onchain->attestor = dstack_new(onchain->http, config->dstack_endpoint);
-    if (!onchain->node || !onchain->bundler || !onchain->attestor)
+    if (!onchain->node || !onchain->attestor)
         return am_fail(err, -ENOMEM, "out of memory");
-    return open_sponsors(onchain, err);
+    onchain->store = store_new(config->state_dir, err);
+    if (!onchain->store)
+        return err->code;
+    onchain->operations =
+        operations_new(onchain->base, config, onchain->http, onchain->node, onchain->store, err);
+    return onchain->operations ? 0 : err->code;
 }
 
 struct onchain *onchain_new(struct event_base *base, const struct config *config, onchain_answer_fn answer_fn,
@@ -464,15 +447,6 @@ struct onchain *onchain_new(struct event_base *base, const struct config *config
         onchain_free(onchain);
         return NULL;
     }
-    onchain->services = (struct operation_services){
-        .base = base,
-        .node = onchain->node,
-        .bundler = onchain->bundler,
-        .sponsors = onchain->sponsors,
-        .sponsors_len = config->sponsors_len,
-        .entry_point = config->entry_point,
-        .chain_id = config->chain_id,
-    };
     return onchain;
 }
 
@@ -480,11 +454,9 @@ void onchain_free(struct onchain *onchain)
 {
     if (!onchain)
         return;
-    operation_cancel(onchain->operation);
+    operations_free(onchain->operations);
+    store_free(onchain->store);
     attestor_free(onchain->attestor);
-    for (size_t i = 0; i < CONFIG_LIST_MAX; i++)
-        rpc_free(onchain->sponsor_rpcs[i]);
-    rpc_free(onchain->bundler);
     rpc_free(onchain->node);
     http_client_free(onchain->http);
     secret_free(onchain->wireguard);

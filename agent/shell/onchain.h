@@ -12,6 +12,7 @@
 #include "crypto/secret.h"
 
 struct event_base;
+struct history;
 struct onchain;
 
 /* Newest WireGuard generation that a registered key is compared with. */
@@ -40,6 +41,9 @@ void onchain_read_state(struct onchain *onchain);
 
 /* MEMBERS_PAGE as of `block`, or READ_FAILED for CORE_READ_PAGE. `limit` is at most CORE_PAGE_MAX. */
 void onchain_read_page(struct onchain *onchain, uint64_t block, uint32_t offset, uint32_t limit);
+
+/* The operations of this account, for the operator. */
+const struct history *onchain_history(const struct onchain *onchain);
 
 /* The Ed25519 seed, and the WireGuard key of the generation that the last SELF_RECORD told (generation 0
  * before). NULL before IDENTITY_READY; valid until the next onchain_read_identity or onchain_read_self. */

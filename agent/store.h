@@ -1,10 +1,4 @@
-/* Named blobs in STATE_DIR that outlive the agent: what was sent, what was learnt.
- *
- * A file holds its version, length and checksum beside the data. It is replaced as a whole or not at all, and
- * is on the disk when store_write returns. A file that can not be taken for what was written is set aside as
- * "<name>.corrupt" (the last one is kept), and counts as absent from then on. The data are stored as given:
- * what must stay secret is encrypted by the caller.
- */
+/* Small files that must be whole or absent: the node's durable state, which is only ever a cache. */
 #ifndef AGENT_STORE_H
 #define AGENT_STORE_H
 
@@ -13,33 +7,22 @@
 
 #include "crypto/am_error.h"
 
-#define STORE_BLOB_MAX 65536
-#define STORE_NAME_MAX 32
+#define STORE_PATH_MAX 4096
 
-struct store;
+/* Writes `folder`/`name` with mode 0600, atomically and through to the disk; makes the folder (0700) when it
+ * is missing. Returns 0 or an errno with a sentence; then the file is as it was. */
+int store_write(const char *folder, const char *name, const uint8_t *data, size_t len, struct am_err *err);
 
-/* Opens `dir`, which is made (0700) when only its last folder is missing. NULL for `dir`: a store that keeps
- * nothing. Returns NULL with `err` set (AM_ECONFIG for a path that is no writable folder). */
-struct store *store_new(const char *dir, struct am_err *err);
+/* Reads a whole file of at most `capacity` bytes. Returns 0 with its length, -ENOENT, -EFBIG when it is
+ * longer, or an errno, with a sentence. */
+int store_read(const char *folder, const char *name, uint8_t *data, size_t capacity, size_t *len,
+               struct am_err *err);
 
-/* NULL is allowed. */
-void store_free(struct store *store);
+/* Renames a file that can not be used to `name`.corrupt, in place of an earlier one. Returns 0 or an errno.
+ */
+int store_set_aside(const char *folder, const char *name);
 
-/* Replaces the blob `name` (lower-case letters, digits and '-'; at most STORE_NAME_MAX), mode 0600. `version`
- * is the caller's, of the data's format. Returns 0, -EINVAL (name, or longer than STORE_BLOB_MAX) or an
- * errno. */
-int store_write(struct store *store, const char *name, uint32_t version, const uint8_t *data, size_t len,
-                struct am_err *err);
-
-/* Reads the blob into `out`. Returns 0; -ENOENT when there is none; AM_EFORMAT when it was set aside:
- * damaged, of another version, or longer than `capacity`; an errno. */
-int store_read(struct store *store, const char *name, uint32_t version, uint8_t *out, size_t capacity,
-               size_t *len, struct am_err *err);
-
-/* Sets a blob aside whose data the caller finds wrong. */
-void store_set_aside(struct store *store, const char *name);
-
-/* Returns 0, also when there is none, or an errno. */
-int store_remove(struct store *store, const char *name, struct am_err *err);
+/* Removes a file, if it is there. Returns 0 or an errno. */
+int store_remove(const char *folder, const char *name);
 
 #endif

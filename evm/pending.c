@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-/* Fields in the order of the struct, integers big-endian; the call data are the rest. */
+/* The version, then the fields in the order of the struct, integers big-endian; the call data are the rest.
+ */
 
 struct cursor {
     const uint8_t *at; /* NULL once something was missing */
@@ -26,6 +27,7 @@ size_t pending_encode(const struct pending_record *record, uint8_t out[PENDING_B
 {
     const struct operation_pending *pending = &record->pending;
     uint8_t *at = out;
+    put_u64(&at, PENDING_VERSION);
     put_u64(&at, record->chain_id);
     put(&at, record->entry_point.b, sizeof(record->entry_point.b));
     put(&at, record->sender.b, sizeof(record->sender.b));
@@ -64,7 +66,10 @@ int pending_decode(const uint8_t *data, size_t len, struct pending_record *out, 
 {
     struct cursor cursor = {data, len};
     struct operation_pending *pending = &out->pending;
-    *out = (struct pending_record){.chain_id = take_u64(&cursor)};
+    *out = (struct pending_record){0};
+    if (take_u64(&cursor) != PENDING_VERSION)
+        return am_fail(err, AM_EFORMAT, "the pending operation was recorded by another version");
+    out->chain_id = take_u64(&cursor);
     take(&cursor, out->entry_point.b, sizeof(out->entry_point.b));
     take(&cursor, out->sender.b, sizeof(out->sender.b));
     take(&cursor, out->purpose, sizeof(out->purpose));

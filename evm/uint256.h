@@ -3,6 +3,7 @@
 #define EVM_UINT256_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "crypto/bytes.h"
@@ -35,7 +36,10 @@ bool uint256_parse_quantity(const char *text, struct uint256 *out);
 /* Without leading zeros, "0x0" for zero; returns `out`. */
 const char *uint256_print_quantity(const struct uint256 *value, char out[UINT256_HEX_SIZE]);
 
-/* The same for values that must fit 64 bits. */
+/* In decimal, cut when `size` is too small; the largest value has 78 digits. Returns `out`. */
+const char *uint256_print_decimal(const struct uint256 *value, char *out, size_t size);
+
+/* A quantity that must fit 64 bits. */
 bool quantity_parse_u64(const char *text, uint64_t *out);
 
 #endif

@@ -78,3 +78,22 @@ const char *api_transport_name(api_Peer_Transport transport)
     }
     return "unknown";
 }
+
+const char *api_outcome_name(api_Operation_Outcome outcome)
+{
+    switch (outcome) {
+    case api_Operation_Outcome_UNSPECIFIED:
+        break;
+    case api_Operation_Outcome_PENDING:
+        return "pending";
+    case api_Operation_Outcome_INCLUDED:
+        return "included";
+    case api_Operation_Outcome_REVERTED:
+        return "reverted";
+    case api_Operation_Outcome_DENIED:
+        return "denied";
+    case api_Operation_Outcome_FAILED:
+        return "failed";
+    }
+    return "unknown";
+}

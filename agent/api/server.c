@@ -232,6 +232,22 @@ static void answer_subscribe_peer_events(struct session *session, const api_Requ
     serve_subscription(session);
 }
 
+static void answer_list_operations(struct session *session, const api_Request *request)
+{
+    struct api_server *server = session->server;
+    const struct api_source *source = &server->source;
+    api_OperationList *list =
+        &new_response(server, request->id, api_Response_operation_list_tag)->body.operation_list;
+    while (list->operations_count < API_OPERATIONS_MAX) {
+        api_Operation *operation = &list->operations[list->operations_count];
+        if (!source->get_operation(source->user, list->operations_count, operation))
+            break;
+        utf8_make_valid(operation->problem);
+        list->operations_count++;
+    }
+    send_response(session);
+}
+
 static void answer_cancel(struct session *session, const api_Request *request)
 {
     if (!session->subscribed || session->subscription != request->body.cancel.id) {
@@ -251,6 +267,7 @@ static const struct {
     {api_Request_get_self_tag, answer_get_self},
     {api_Request_list_peers_tag, answer_list_peers},
     {api_Request_subscribe_peer_events_tag, answer_subscribe_peer_events},
+    {api_Request_list_operations_tag, answer_list_operations},
     {api_Request_cancel_tag, answer_cancel},
 };
 

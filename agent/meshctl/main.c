@@ -30,6 +30,7 @@ static const char usage[] =
     "  peers               the other members: address, state, transport, traffic\n"
     "  events [--follow]   the peers as an application is told of them; --follow: and every change from now "
     "on\n"
+    "  ops                 this node's operations: purpose, outcome, gas, cost, sponsor\n"
     "  down                remove the WireGuard device of an agent that was stopped\n"
     "\n"
     "  --socket PATH       the agent's socket (AGENT_SOCKET, else " SOCKET_DEFAULT ")\n"
@@ -94,6 +95,21 @@ static int run_peers(struct api_client *client, const struct options *options)
         }
         request.body.list_peers.first_index = page->next_index;
     } while (page->next_index);
+    return EXIT_OK;
+}
+
+static int run_ops(struct api_client *client, const struct options *options)
+{
+    static api_Response answer;
+    struct am_err err;
+    const api_Request request = {.id = 1, .which_body = api_Request_list_operations_tag};
+    if (call(client, &request, api_Response_operation_list_tag, &answer, &err))
+        return fail(&err);
+    if (!options->json)
+        show_operations_header();
+    const api_OperationList *list = &answer.body.operation_list;
+    for (pb_size_t i = 0; i < list->operations_count; i++)
+        (options->json ? show_operation_json : show_operation_text)(&list->operations[i]);
     return EXIT_OK;
 }
 
@@ -163,6 +179,7 @@ static const struct {
     {"status", run_status},
     {"peers", run_peers},
     {"events", run_events},
+    {"ops", run_ops},
 };
 
 static int run_command(const char *name, const struct options *options)

@@ -13,6 +13,7 @@
 #define SHORT_BYTES 6 /* of an id, in tables */
 #define LABEL "%-16s "
 #define AMOUNT_SIZE 32
+#define ETHER_SIZE 48
 
 /* ---- Text ---- */
 
@@ -136,6 +137,34 @@ void show_event_text(const api_PeerEvent *event)
         printf("%s  %s\n", when, name);
 }
 
+void show_operations_header(void)
+{
+    printf("%-24s  %-16s  %-8s  %-66s  %9s  %-14s  %s\n", "STARTED", "PURPOSE", "OUTCOME", "HASH", "GAS",
+           "COST (ETH)", "SPONSOR OR PROBLEM");
+}
+
+/* Wei as ether with nine places: gwei. */
+static const char *format_ether(const char *wei, char out[ETHER_SIZE])
+{
+    char padded[64];
+    const int zeros = strlen(wei) < 19 ? (int)(19 - strlen(wei)) : 0;
+    snprintf(padded, sizeof(padded), "%.*s%s", zeros, "0000000000000000000", wei);
+    const int whole = (int)strlen(padded) - 18;
+    snprintf(out, ETHER_SIZE, "%.*s.%.9s", whole, padded, padded + whole);
+    return out;
+}
+
+void show_operation_text(const api_Operation *operation)
+{
+    char when[32], hash[2 * 32 + 3] = "0x", cost[ETHER_SIZE];
+    format_time(operation->started_unix_ms, when);
+    hex_encode(operation->hash, sizeof(operation->hash), hash + 2);
+    printf("%-24s  %-16s  %-8s  %-66s  %9" PRIu64 "  %-14s  %s\n", when, operation->purpose,
+           api_outcome_name(operation->outcome), hash, operation->gas_used,
+           *operation->cost_wei ? format_ether(operation->cost_wei, cost) : "-",
+           *operation->problem ? operation->problem : operation->sponsor);
+}
+
 /* ---- JSON ---- */
 
 static json_object *hex_of(const uint8_t *bytes, size_t len)
@@ -246,5 +275,23 @@ void show_event_json(const api_PeerEvent *event)
         json_object_object_add(object, "peer", object_of_peer(&event->peer));
     if (event->kind == api_PeerEvent_Kind_LOST)
         add_count(object, "lost", event->lost);
+    print_object(object);
+}
+
+void show_operation_json(const api_Operation *operation)
+{
+    json_object *object = json_object_new_object();
+    add_text(object, "purpose", operation->purpose);
+    add_text(object, "outcome", api_outcome_name(operation->outcome));
+    add_count(object, "started_unix_ms", operation->started_unix_ms);
+    add_count(object, "ended_unix_ms", operation->ended_unix_ms);
+    add_count(object, "attempts", operation->attempts);
+    add_count(object, "sends", operation->sends);
+    ADD_HEX(object, operation, hash);
+    ADD_HEX(object, operation, tx_hash);
+    add_count(object, "gas_used", operation->gas_used);
+    add_text(object, "cost_wei", operation->cost_wei);
+    add_text(object, "sponsor", operation->sponsor);
+    add_text(object, "problem", operation->problem);
     print_object(object);
 }

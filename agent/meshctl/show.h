@@ -15,4 +15,8 @@ void show_peer_json(const api_Peer *peer);
 void show_event_text(const api_PeerEvent *event);
 void show_event_json(const api_PeerEvent *event);
 
+void show_operations_header(void);
+void show_operation_text(const api_Operation *operation);
+void show_operation_json(const api_Operation *operation);
+
 #endif

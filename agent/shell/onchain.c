@@ -8,7 +8,6 @@
 #include "agent/attest/dstack.h"
 #include "agent/log.h"
 #include "agent/shell/operations.h"
-#include "agent/store.h"
 #include "crypto/box.h"
 #include "evm/chain.h"
 
@@ -22,7 +21,6 @@ struct onchain {
     void *user;
     struct http_client *http;
     struct rpc *node;
-    struct store *store;
     struct operations *operations;
     struct attestor *attestor;
     struct attest_identity keys;
@@ -423,11 +421,7 @@ static int open_services(struct onchain *onchain, struct am_err *err)
     onchain->attestor = dstack_new(onchain->http, config->dstack_endpoint);
     if (!onchain->node || !onchain->attestor)
         return am_fail(err, -ENOMEM, "out of memory");
-    onchain->store = store_new(config->state_dir, err);
-    if (!onchain->store)
-        return err->code;
-    onchain->operations =
-        operations_new(onchain->base, config, onchain->http, onchain->node, onchain->store, err);
+    onchain->operations = operations_new(onchain->base, config, onchain->http, onchain->node, err);
     return onchain->operations ? 0 : err->code;
 }
 
@@ -455,7 +449,6 @@ void onchain_free(struct onchain *onchain)
     if (!onchain)
         return;
     operations_free(onchain->operations);
-    store_free(onchain->store);
     attestor_free(onchain->attestor);
     rpc_free(onchain->node);
     http_client_free(onchain->http);

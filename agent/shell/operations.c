@@ -8,9 +8,11 @@
 #include <time.h>
 
 #include "agent/log.h"
+#include "agent/store.h"
 #include "crypto/keccak.h"
 
-#define PENDING_BLOB "pending-operation"
+#define PENDING_FILE "pending-operation"
+#define CHECKSUM_SIZE 32
 
 /* One operation that somebody, or an earlier process, wants done. */
 struct job {
@@ -23,7 +25,7 @@ struct job {
 };
 
 struct operations {
-    struct store *store;
+    const char *folder; /* STATE_DIR, or NULL: nothing is kept */
     struct rpc *bundler;
     struct rpc *sponsor_rpcs[CONFIG_LIST_MAX]; /* NULL where the bundler is the sponsor */
     struct sponsor sponsors[CONFIG_LIST_MAX];
@@ -35,11 +37,10 @@ struct operations {
     struct operation_pending pending;
     struct operation *running;
     struct history history;
-    uint8_t bytes[PENDING_BYTES_MAX];
+    uint8_t file[CHECKSUM_SIZE + PENDING_BYTES_MAX];
 };
 
 _Static_assert(CONFIG_LIST_MAX <= SPONSORS_MAX, "room for every configured sponsor");
-_Static_assert(PENDING_BYTES_MAX <= STORE_BLOB_MAX, "a pending operation is a blob");
 
 static uint64_t unix_ms(void)
 {
@@ -68,7 +69,7 @@ static bool job_fill(struct job *job, const char *purpose, const uint8_t *call_d
     return true;
 }
 
-/* ---- What is pending ---- */
+/* ---- What is pending: keccak of the record, then the record ---- */
 
 static void keep_pending(struct operations *o, const struct job *job, const struct operation_pending *pending)
 {
@@ -81,19 +82,37 @@ static void keep_pending(struct operations *o, const struct job *job, const stru
         .call_data = job->call_data,
         .call_data_len = job->call_data_len,
     };
+    if (!o->folder)
+        return;
     memcpy(record.purpose, job->purpose, sizeof(record.purpose));
-    const size_t len = pending_encode(&record, o->bytes);
-    if (store_write(o->store, PENDING_BLOB, PENDING_VERSION, o->bytes, len, &err))
+    const size_t len = pending_encode(&record, o->file + CHECKSUM_SIZE);
+    const struct bytes32 sum = keccak256(o->file + CHECKSUM_SIZE, len);
+    memcpy(o->file, sum.b, CHECKSUM_SIZE);
+    if (store_write(o->folder, PENDING_FILE, o->file, CHECKSUM_SIZE + len, &err))
         log_warn("operation.not_kept", log_text("reason", err.text));
 }
 
 static void forget_pending(struct operations *o)
 {
-    struct am_err err;
     o->pending.hashes_len = 0;
     job_clear(&o->left);
-    if (store_remove(o->store, PENDING_BLOB, &err))
-        log_warn("operation.not_forgotten", log_text("reason", err.text));
+    const int code = o->folder ? store_remove(o->folder, PENDING_FILE) : 0;
+    if (code)
+        log_warn("operation.not_forgotten", log_text("reason", am_error_name(code)));
+}
+
+/* Returns 0, -ENOENT, or why the file can not be used. */
+static int load_record(struct operations *o, struct pending_record *record, struct am_err *err)
+{
+    size_t len;
+    const int code = store_read(o->folder, PENDING_FILE, o->file, sizeof(o->file), &len, err);
+    if (code)
+        return code;
+    const bool long_enough = len >= CHECKSUM_SIZE;
+    const struct bytes32 sum = keccak256(o->file + CHECKSUM_SIZE, long_enough ? len - CHECKSUM_SIZE : 0);
+    if (!long_enough || memcmp(o->file, sum.b, CHECKSUM_SIZE) != 0)
+        return am_fail(err, AM_EFORMAT, "the record of a pending operation is damaged");
+    return pending_decode(o->file + CHECKSUM_SIZE, len - CHECKSUM_SIZE, record, err);
 }
 
 /* What an earlier process left, if it is about this account. */
@@ -101,22 +120,19 @@ static void read_pending(struct operations *o)
 {
     struct am_err err;
     struct pending_record record;
-    size_t len;
-    int code = store_read(o->store, PENDING_BLOB, PENDING_VERSION, o->bytes, sizeof(o->bytes), &len, &err);
-    if (code == 0 && (code = pending_decode(o->bytes, len, &record, &err)) != 0)
-        store_set_aside(o->store, PENDING_BLOB);
-    if (code && code != -ENOENT)
-        log_warn("operation.record_unusable", log_text("reason", err.text));
-    if (code)
+    const int code = o->folder ? load_record(o, &record, &err) : -ENOENT;
+    if (code == -ENOENT)
         return;
-    if (record.chain_id != o->services.chain_id || !address_equal(&record.sender, &o->sender) ||
-        !address_equal(&record.entry_point, &o->services.entry_point)) {
+    if (code == 0 && (record.chain_id != o->services.chain_id || !address_equal(&record.sender, &o->sender) ||
+                      !address_equal(&record.entry_point, &o->services.entry_point))) {
         log_warn("operation.record_foreign", log_text("reason", "it is of another account or chain"));
         forget_pending(o);
-        return;
-    }
-    if (job_fill(&o->left, record.purpose, record.call_data, record.call_data_len))
+    } else if (code) {
+        log_warn("operation.record_unusable", log_text("reason", err.text));
+        store_set_aside(o->folder, PENDING_FILE);
+    } else if (job_fill(&o->left, record.purpose, record.call_data, record.call_data_len)) {
         o->pending = record.pending;
+    }
 }
 
 /* ---- Running ---- */
@@ -306,8 +322,7 @@ static bool open_services(struct operations *o, const struct config *config, str
 }
 
 struct operations *operations_new(struct event_base *base, const struct config *config,
-                                  struct http_client *http, struct rpc *node, struct store *store,
-                                  struct am_err *err)
+                                  struct http_client *http, struct rpc *node, struct am_err *err)
 {
     struct operations *o = calloc(1, sizeof(*o));
     if (!o || !open_services(o, config, http)) {
@@ -315,7 +330,7 @@ struct operations *operations_new(struct event_base *base, const struct config *
         operations_free(o);
         return NULL;
     }
-    o->store = store;
+    o->folder = config->state_dir;
     o->services = (struct operation_services){
         .base = base,
         .node = node,

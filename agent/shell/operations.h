@@ -6,16 +6,14 @@
 
 #include "agent/config.h"
 #include "agent/shell/history.h"
-#include "agent/store.h"
 
 struct operations;
 
 typedef void (*operations_done_fn)(void *user, const struct operation_result *result);
 
-/* `config`, `http`, `node` and `store` outlive the result. Returns NULL with `err` set. */
+/* `config`, `http` and `node` outlive the result. Returns NULL with `err` set. */
 struct operations *operations_new(struct event_base *base, const struct config *config,
-                                  struct http_client *http, struct rpc *node, struct store *store,
-                                  struct am_err *err);
+                                  struct http_client *http, struct rpc *node, struct am_err *err);
 
 /* Drops what is under way; what was sent stays on record. NULL is allowed. */
 void operations_free(struct operations *operations);

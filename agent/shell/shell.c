@@ -385,8 +385,10 @@ struct shell *shell_new(struct event_base *base, const struct config *config, st
     if (open_tunnels(shell, err) != 0 || open_servers(shell, err) != 0)
         goto failed;
     shell->onchain = onchain_new(base, config, on_answer, shell, err);
-    if (shell->onchain)
-        return shell;
+    if (!shell->onchain)
+        goto failed;
+    shell->views.history = onchain_history(shell->onchain);
+    return shell;
 failed:
     shell_free(shell);
     return NULL;

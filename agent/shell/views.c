@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "agent/shell/history.h"
 #include "agent/transport/transport.h"
 
 static const api_Status_Phase api_phases[] = {
@@ -125,6 +126,35 @@ static bool get_peer(void *user, uint32_t index, api_Peer *out)
     return true;
 }
 
+static bool get_operation(void *user, uint32_t index, api_Operation *out)
+{
+    static const api_Operation_Outcome outcomes[] = {
+        [HISTORY_PENDING] = api_Operation_Outcome_PENDING,
+        [HISTORY_INCLUDED] = api_Operation_Outcome_INCLUDED,
+        [HISTORY_REVERTED] = api_Operation_Outcome_REVERTED,
+        [HISTORY_DENIED] = api_Operation_Outcome_DENIED,
+        [HISTORY_FAILED] = api_Operation_Outcome_FAILED,
+    };
+    const struct views *views = user;
+    const struct history_entry *entry = views->history ? history_at(views->history, index) : NULL;
+    if (!entry)
+        return false;
+    out->outcome = outcomes[entry->outcome];
+    out->started_unix_ms = entry->started_unix_ms;
+    out->ended_unix_ms = entry->ended_unix_ms;
+    out->attempts = entry->attempts;
+    out->sends = entry->sends;
+    out->gas_used = entry->gas_used;
+    memcpy(out->hash, entry->hash.b, sizeof(out->hash));
+    memcpy(out->tx_hash, entry->tx_hash.b, sizeof(out->tx_hash));
+    snprintf(out->purpose, sizeof(out->purpose), "%s", entry->purpose);
+    snprintf(out->sponsor, sizeof(out->sponsor), "%s", entry->sponsor);
+    snprintf(out->problem, sizeof(out->problem), "%s", entry->problem);
+    if (!bytes32_is_zero(&entry->tx_hash))
+        uint256_print_decimal(&entry->cost, out->cost_wei, sizeof(out->cost_wei));
+    return true;
+}
+
 static void get_health(void *user, struct http_health *out)
 {
     struct views *views = user;
@@ -213,6 +243,7 @@ struct api_source views_api_source(struct views *views)
         .get_self = get_self,
         .peer_count = peer_count,
         .get_peer = get_peer,
+        .get_operation = get_operation,
         .user = views,
     };
 }

@@ -9,6 +9,7 @@
 struct fake_node {
     bool identity_known;
     uint32_t members;
+    uint32_t operations; /* made so far */
     struct {
         bool up;
         bool removed;

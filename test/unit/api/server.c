@@ -216,6 +216,25 @@ Test(api_server, peers_come_in_pages_without_self_and_removed)
     cr_assert_eq(response.body.peer_page.peers_count, 0);
 }
 
+Test(api_server, operations_come_oldest_first_and_bounded)
+{
+    const uint32_t counts[][2] = {
+        {0, 0}, {2, 2}, {API_OPERATIONS_MAX, API_OPERATIONS_MAX}, {1000, API_OPERATIONS_MAX}};
+    raw_connect(&client);
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        node.operations = counts[i][0];
+        ask(&client, 5, api_Request_list_operations_tag);
+        expect_answer(5, api_Response_operation_list_tag);
+        const api_OperationList *list = &response.body.operation_list;
+        cr_assert_eq(list->operations_count, counts[i][1]);
+        for (uint32_t n = 0; n < list->operations_count; n++)
+            cr_assert_eq(list->operations[n].started_unix_ms, 1700000000000 + n);
+    }
+    cr_assert_str_eq(response.body.operation_list.operations[1].cost_wei,
+                     "340282366920938463463374607431768211455");
+    cr_assert_eq(strlen(response.body.operation_list.operations[1].problem), 319);
+}
+
 Test(api_server, subscriber_gets_the_present_state_then_changes)
 {
     raw_connect(&client);

@@ -1,5 +1,5 @@
-// A sponsor that looks at nothing, so that it is the contract that refuses. What the contract refuses fails when its
-// gas is estimated, before a sponsor has to sign for good: this one only ever gives the stub.
+// A sponsor that looks at nothing, so that it is the contract that refuses. What the contract refuses fails
+// when its gas is estimated, before a sponsor has to sign for good: this one only ever gives the stub.
 //
 //   gullible-sponsor.mjs HOST PORT PAYMASTER SIGNER_KEY
 
@@ -9,7 +9,9 @@ import { privateKeyToAccount } from "viem/accounts";
 
 const [host, port, paymaster, signerKey] = process.argv.slice(2);
 const validity = encodeAbiParameters([{ type: "uint48" }, { type: "uint48" }], [2 ** 40, 0]);
-const signature = await privateKeyToAccount(signerKey).signMessage({ message: "any signature of the right shape" });
+const signature = await privateKeyToAccount(signerKey).signMessage({
+  message: "any signature of the right shape",
+});
 
 const stub = {
   paymaster,
@@ -22,6 +24,11 @@ createServer(async (request, response) => {
   let body = "";
   for await (const chunk of request) body += chunk;
   const { id, method } = JSON.parse(body);
-  const outcome = method === "pm_getPaymasterStubData" ? { result: stub } : { error: { code: -32601, message: `no ${method}` } };
-  response.setHeader("content-type", "application/json").end(JSON.stringify({ jsonrpc: "2.0", id, ...outcome }));
+  const outcome =
+    method === "pm_getPaymasterStubData"
+      ? { result: stub }
+      : { error: { code: -32601, message: `no ${method}` } };
+  response
+    .setHeader("content-type", "application/json")
+    .end(JSON.stringify({ jsonrpc: "2.0", id, ...outcome }));
 }).listen(Number(port), host);

@@ -81,15 +81,26 @@ void peer_send(struct peer *peer, const uint8_t *data, size_t len)
 static void on_datagram(void *owner, const uint8_t *data, size_t len)
 {
     struct peer *peer = owner;
-    struct peer_counters *counters = &peer->counters;
-    if (!frame_is_wireguard(data, len)) {
-        counter_add(&counters->dropped_malformed, 1);
-    } else if (bridge_send(peer->host->bridge, peer->info.index, data, len)) {
-        counter_add(&counters->dropped_full, 1);
-    } else {
-        counter_add(&counters->received, 1);
-        counter_add(&counters->received_bytes, len);
+    if (frame_is_wireguard(data, len))
+        bridge_send(peer->host->bridge, peer->info.index, data, len);
+    else
+        counter_add(&peer->counters.dropped_malformed, 1);
+}
+
+static void on_batch_end(void *owner)
+{
+    const struct peer *peer = owner;
+    bridge_flush(peer->host->bridge);
+}
+
+void peer_count_handed(struct peer *peer, uint64_t count, uint64_t bytes, int error)
+{
+    if (error) {
+        counter_add(&peer->counters.dropped_full, count);
+        return;
     }
+    counter_add(&peer->counters.received, count);
+    counter_add(&peer->counters.received_bytes, bytes);
 }
 
 static bool dialed_by_lower(const struct peer *peer, const struct stream *stream)
@@ -156,7 +167,7 @@ static void on_closed(void *owner, struct stream *stream, const char *reason)
 }
 
 static const struct stream_events peer_stream_events = {
-    .open = on_open, .datagram = on_datagram, .closed = on_closed};
+    .open = on_open, .datagram = on_datagram, .batch_end = on_batch_end, .closed = on_closed};
 
 void peer_adopt_stream(struct peer *peer, struct stream *stream)
 {

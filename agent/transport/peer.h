@@ -70,6 +70,9 @@ void peer_hangup(struct peer *peer, const char *reason);
 /* A datagram from WireGuard for this peer. */
 void peer_send(struct peer *peer, const uint8_t *data, size_t len);
 
+/* Datagrams from this peer were handed to WireGuard, or could not be (`error` is negative). */
+void peer_count_handed(struct peer *peer, uint64_t count, uint64_t bytes, int error);
+
 /* Takes over a stream that the ingress has accepted, from within its open event. */
 void peer_adopt_stream(struct peer *peer, struct stream *stream);
 

@@ -43,27 +43,66 @@ static bool queue_reserve(struct queue *queue, size_t len)
     return true;
 }
 
-enum queue_verdict queue_put_frame(struct queue *queue, const uint8_t *payload, size_t len, uint64_t now_ms)
+static bool queue_is_late(const struct queue *queue, uint64_t now_ms, uint64_t limit_ms)
 {
-    if (queue->followed && now_ms - queue->followed_since_ms > QUEUE_LATE_MS)
-        return QUEUE_LATE;
-    if (!queue_reserve(queue, FRAME_HEADER_SIZE + len))
+    return queue->followed && now_ms - queue->followed_since_ms > limit_ms;
+}
+
+/* Puts a frame `offset` bytes behind the head, where another one begins or the queue ends. */
+static enum queue_verdict queue_insert(struct queue *queue, size_t offset, const uint8_t *payload, size_t len,
+                                       uint64_t now_ms)
+{
+    const size_t size = FRAME_HEADER_SIZE + len;
+    if (!queue_reserve(queue, size))
         return QUEUE_FULL;
-    uint8_t *frame = queue->bytes + queue->tail;
+    uint8_t *frame = queue->bytes + queue->head + offset;
+    memmove(frame + size, frame, queue_len(queue) - offset);
     be16_write(frame, (uint16_t)len);
     if (len)
         memcpy(frame + FRAME_HEADER_SIZE, payload, len);
-    queue->tail += FRAME_HEADER_SIZE + len;
+    queue->tail += size;
     if (!queue->followed) {
         queue->followed = queue_len(queue);
         queue->followed_since_ms = now_ms;
+    } else if (offset < queue->followed) {
+        queue->followed += size;
     }
     return QUEUE_TAKEN;
+}
+
+enum queue_verdict queue_put_frame(struct queue *queue, const uint8_t *payload, size_t len, uint64_t now_ms)
+{
+    if (queue_is_late(queue, now_ms, QUEUE_LATE_MS))
+        return QUEUE_LATE;
+    return queue_insert(queue, queue_len(queue), payload, len, now_ms);
+}
+
+enum queue_verdict queue_put_urgent(struct queue *queue, const uint8_t *payload, size_t len, uint64_t now_ms)
+{
+    if (queue_is_late(queue, now_ms, QUEUE_URGENT_LATE_MS))
+        return QUEUE_LATE;
+    return queue_insert(queue, queue->committed, payload, len, now_ms);
+}
+
+size_t queue_commit(struct queue *queue)
+{
+    size_t end = queue->committed;
+    if (end)
+        return end;
+    while (end < queue_len(queue)) {
+        const size_t next = end + FRAME_HEADER_SIZE + be16_read(queue_head(queue) + end);
+        if (end && next > QUEUE_RECORD_SIZE)
+            break;
+        end = next;
+    }
+    queue->committed = end;
+    return end;
 }
 
 void queue_consume(struct queue *queue, size_t len)
 {
     queue->head += len;
+    queue->committed -= len;
     queue->followed = queue->followed > len ? queue->followed - len : 0;
     if (queue->head == queue->tail)
         queue->head = queue->tail = 0;

@@ -81,28 +81,32 @@ static void stream_unmark_unflushed(struct stream *stream)
     TAILQ_REMOVE(&stream->host->unflushed, stream, unflushed_link);
 }
 
-/* Writes until the queue is empty or the socket full. */
-static int stream_flush(struct stream *stream, struct am_err *err)
+/* Writes until the queue is empty, or holds less than a record while `more` is to come, or the socket is
+ * full.
+ */
+static int stream_flush(struct stream *stream, bool more, struct am_err *err)
 {
-    stream_unmark_unflushed(stream);
-    while (!stream->blocked && queue_len(&stream->queue)) {
+    const size_t keep = more ? QUEUE_RECORD_SIZE : 0;
+    while (!stream->blocked && queue_len(&stream->queue) > keep) {
         ERR_clear_error();
         errno = 0;
-        const int written =
-            SSL_write(stream->ssl, queue_head(&stream->queue), (int)queue_len(&stream->queue));
+        const size_t len = queue_commit(&stream->queue);
+        const int written = SSL_write(stream->ssl, queue_head(&stream->queue), (int)len);
         if (written > 0) {
             queue_consume(&stream->queue, (size_t)written);
             continue;
         }
         const int error = SSL_get_error(stream->ssl, written);
         if (error == SSL_ERROR_WANT_READ)
-            return 0; /* tried again when bytes arrive */
+            break; /* tried again when bytes arrive */
         if (error != SSL_ERROR_WANT_WRITE) {
             stream->sound = false;
             return stream_fail_tls(error, "writing", err);
         }
         stream_await_writable(stream);
     }
+    if (!more || stream->blocked)
+        stream_unmark_unflushed(stream);
     return 0;
 }
 
@@ -117,7 +121,7 @@ static int stream_send_preface(struct stream *stream, struct am_err *err)
     const int rc = preface_build(&preface, stream->host->seed, stream->exporter, frame, &len);
     if (rc || queue_put_frame(&stream->queue, frame, len, clock_monotonic_ms()) != QUEUE_TAKEN)
         return am_fail(err, -ENOMEM, "our preface can not be sent: %s", am_error_name(-ENOMEM));
-    return stream_flush(stream, err);
+    return stream_flush(stream, false, err);
 }
 
 static int stream_verify_preface(struct stream *stream, const uint8_t *data, size_t len, struct am_err *err)
@@ -167,29 +171,43 @@ static int stream_take_frames(struct stream *stream, const uint8_t *data, size_t
     return rc ? am_fail(err, rc, "a frame can not be taken: %s", am_error_name(rc)) : 0;
 }
 
-static int stream_receive(struct stream *stream, struct am_err *err)
+/* What failed reading means. */
+static int stream_end_reading(struct stream *stream, int len, struct am_err *err)
+{
+    const int error = SSL_get_error(stream->ssl, len);
+    if (error == SSL_ERROR_WANT_READ)
+        return 0;
+    if (error == SSL_ERROR_WANT_WRITE) {
+        stream_await_writable(stream);
+        return 0;
+    }
+    stream->sound = error == SSL_ERROR_ZERO_RETURN;
+    return stream_fail_tls(error, stream->state < STREAM_OPEN ? "before the preface" : "reading", err);
+}
+
+static int stream_read_records(struct stream *stream, struct am_err *err)
 {
     for (unsigned records = 0; records < RECORDS_PER_WAKE; records++) {
         ERR_clear_error();
         errno = 0;
         const int len = SSL_read(stream->ssl, stream->host->scratch, STREAM_SCRATCH_SIZE);
-        if (len <= 0) {
-            const int error = SSL_get_error(stream->ssl, len);
-            if (error == SSL_ERROR_WANT_READ)
-                return 0;
-            if (error == SSL_ERROR_WANT_WRITE) {
-                stream_await_writable(stream);
-                return 0;
-            }
-            stream->sound = error == SSL_ERROR_ZERO_RETURN;
-            return stream_fail_tls(error, stream->state < STREAM_OPEN ? "before the preface" : "reading",
-                                   err);
-        }
+        if (len <= 0)
+            return stream_end_reading(stream, len, err);
         const int rc = stream_take_frames(stream, stream->host->scratch, (size_t)len, err);
         if (rc)
             return rc;
     }
+    if (SSL_has_pending(stream->ssl)) /* read ahead: the socket will not become readable for it */
+        event_active(stream->readable, EV_READ, 0);
     return 0;
+}
+
+static int stream_receive(struct stream *stream, struct am_err *err)
+{
+    const int rc = stream_read_records(stream, err);
+    if (stream->state >= STREAM_OPEN)
+        stream->events->batch_end(stream->owner);
+    return rc;
 }
 
 static int stream_begin_preface(struct stream *stream, struct am_err *err)
@@ -229,10 +247,10 @@ static void stream_proceed(struct stream *stream, bool may_read)
     int rc = 0;
     if (stream->state == STREAM_HANDSHAKE)
         rc = stream_handshake(stream, &err);
-    if (!rc && may_read && stream->state > STREAM_HANDSHAKE)
+    if (!rc && stream->state > STREAM_HANDSHAKE && (may_read || SSL_has_pending(stream->ssl)))
         rc = stream_receive(stream, &err);
     if (!rc && stream->state > STREAM_HANDSHAKE)
-        rc = stream_flush(stream, &err);
+        rc = stream_flush(stream, false, &err);
     if (rc)
         stream_close(stream, err.text);
 }
@@ -264,7 +282,7 @@ static void stream_keep_alive(struct stream *stream)
     queue_trim(&stream->queue);
     (void)queue_put_frame(&stream->queue, NULL, 0, clock_monotonic_ms());
     stream_arm_timer(stream, KEEPALIVE_S);
-    if (stream_flush(stream, &err))
+    if (stream_flush(stream, false, &err))
         stream_close(stream, err.text);
 }
 
@@ -386,20 +404,21 @@ const struct transport_peer *stream_remote(const struct stream *stream)
 
 enum queue_verdict stream_send(struct stream *stream, const uint8_t *data, size_t len, uint64_t now_ms)
 {
-    const enum queue_verdict verdict = queue_put_frame(&stream->queue, data, len, now_ms);
+    const enum queue_verdict verdict = frame_is_urgent(data, len)
+                                           ? queue_put_urgent(&stream->queue, data, len, now_ms)
+                                           : queue_put_frame(&stream->queue, data, len, now_ms);
     if (verdict == QUEUE_TAKEN)
         stream_mark_unflushed(stream);
     return verdict;
 }
 
-void stream_host_flush(struct stream_host *host)
+void stream_host_flush(struct stream_host *host, bool more)
 {
     struct am_err err = {0};
-    struct stream *stream;
-    while ((stream = TAILQ_FIRST(&host->unflushed))) {
-        TAILQ_REMOVE(&host->unflushed, stream, unflushed_link);
-        stream->unflushed = false;
-        if (stream_flush(stream, &err))
+    struct stream *next;
+    for (struct stream *stream = TAILQ_FIRST(&host->unflushed); stream; stream = next) {
+        next = TAILQ_NEXT(stream, unflushed_link);
+        if (stream_flush(stream, more, &err))
             stream_close(stream, err.text);
     }
 }

@@ -12,6 +12,7 @@
 #ifndef AGENT_TRANSPORT_STREAM_H
 #define AGENT_TRANSPORT_STREAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -49,6 +50,9 @@ struct stream_events {
 
     void (*datagram)(void *owner, const uint8_t *data, size_t len);
 
+    /* No more datagrams for now: the moment to hand on what was gathered. */
+    void (*batch_end)(void *owner);
+
     /* The stream is over, for whatever reason; `stream` is freed after the call. */
     void (*closed)(void *owner, struct stream *stream, const char *reason);
 };
@@ -73,8 +77,9 @@ const struct transport_peer *stream_remote(const struct stream *stream);
 /* Queues a datagram on an open stream. It leaves with the next stream_host_flush. */
 enum queue_verdict stream_send(struct stream *stream, const uint8_t *data, size_t len, uint64_t now_ms);
 
-/* Writes what was queued on all streams; those that break are closed. */
-void stream_host_flush(struct stream_host *host);
+/* Writes what was queued on all streams, but keeps back what does not fill a record while `more` is at hand.
+ * Streams that break are closed. */
+void stream_host_flush(struct stream_host *host, bool more);
 
 /* Lets an open stream drain and then close. */
 void stream_retire(struct stream *stream);

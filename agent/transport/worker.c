@@ -105,14 +105,21 @@ static void on_wireguard_datagram(void *user, uint32_t index, const uint8_t *dat
         peer_send(worker->by_index[index], data, len);
 }
 
-static void on_wireguard_batch_end(void *user)
+static void on_wireguard_batch_end(void *user, bool more)
 {
     struct worker *worker = user;
-    stream_host_flush(&worker->host.streams);
+    stream_host_flush(&worker->host.streams, more);
 }
 
-static const struct bridge_events bridge_events = {.datagram = on_wireguard_datagram,
-                                                   .batch_end = on_wireguard_batch_end};
+static void on_wireguard_handed(void *user, uint32_t index, uint64_t count, uint64_t bytes, int error)
+{
+    const struct worker *worker = user;
+    if (worker->by_index[index])
+        peer_count_handed(worker->by_index[index], count, bytes, error);
+}
+
+static const struct bridge_events bridge_events = {
+    .datagram = on_wireguard_datagram, .batch_end = on_wireguard_batch_end, .handed = on_wireguard_handed};
 
 static const struct transport_peer *on_identify(void *user, const struct bytes32 *member_id)
 {

@@ -17,20 +17,11 @@ static void queue_compact(struct queue *queue)
     queue->head = 0;
 }
 
-/* Makes room for `len` more bytes behind the tail. */
-static bool queue_reserve(struct queue *queue, size_t len)
+static bool queue_grow(struct queue *queue, size_t needed)
 {
-    if (queue->capacity - queue->tail >= len)
-        return true;
-    const size_t needed = queue_len(queue) + len;
-    if (needed > QUEUE_SIZE_MAX)
-        return false;
-    queue_compact(queue);
     size_t capacity = queue->capacity ? queue->capacity : QUEUE_SIZE_MIN;
     while (capacity < needed)
         capacity *= 2;
-    if (capacity == queue->capacity)
-        return true;
     const size_t growth = capacity - queue->capacity;
     if (growth > *queue->budget)
         return false;
@@ -41,6 +32,22 @@ static bool queue_reserve(struct queue *queue, size_t len)
     queue->bytes = bytes;
     queue->capacity = capacity;
     return true;
+}
+
+/* Makes room for `len` more bytes behind the tail. Moves no more bytes than have left since it moved some
+ * before, unless memory is scarce. */
+static bool queue_reserve(struct queue *queue, size_t len)
+{
+    if (queue->capacity - queue->tail >= len)
+        return true;
+    const size_t needed = queue_len(queue) + len;
+    if (needed > QUEUE_SIZE_MAX)
+        return false;
+    const bool worth_moving = queue->head >= queue_len(queue) && queue->capacity >= needed;
+    if (!worth_moving && queue_grow(queue, queue->tail + len))
+        return true;
+    queue_compact(queue);
+    return queue->capacity >= needed || queue_grow(queue, needed);
 }
 
 static bool queue_is_late(const struct queue *queue, uint64_t now_ms, uint64_t limit_ms)

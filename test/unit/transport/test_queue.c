@@ -59,14 +59,18 @@ Test(queue, content_survives_growing_and_compacting)
 
 Test(queue, full_at_its_size)
 {
-    struct queue queue = queue_with_budget(1u << 20);
-    for (unsigned i = 0; i < 4; i++)
+    struct queue queue = queue_with_budget(16u << 20);
+    const size_t fit = QUEUE_SIZE_MAX / (FRAME_HEADER_SIZE + sizeof(payload));
+    for (size_t i = 0; i < fit; i++)
         cr_assert_eq(queue_put_frame(&queue, payload, sizeof(payload), 0), QUEUE_TAKEN);
     cr_assert_eq(queue_put_frame(&queue, payload, sizeof(payload), 0), QUEUE_FULL);
-    cr_assert_leq(queue.capacity, QUEUE_SIZE_MAX);
-    queue_consume(&queue, queue_commit(&queue));
-    cr_assert_eq(queue_put_frame(&queue, payload, sizeof(payload), 0), QUEUE_TAKEN);
+    for (size_t i = 0; i < 1000; i++) {
+        queue_consume(&queue, queue_commit(&queue));
+        cr_assert_eq(queue_put_frame(&queue, payload, sizeof(payload), 0), QUEUE_TAKEN);
+    }
+    cr_assert_leq(queue.capacity, 2 * QUEUE_SIZE_MAX);
     queue_clear(&queue);
+    cr_assert_eq(budget, 16u << 20);
 }
 
 Test(queue, full_when_the_common_budget_is_used_up)

@@ -81,12 +81,15 @@ static void stream_unmark_unflushed(struct stream *stream)
     TAILQ_REMOVE(&stream->host->unflushed, stream, unflushed_link);
 }
 
-/* Writes until the queue is empty, or holds less than a record while `more` is to come, or the socket is
- * full.
- */
-static int stream_flush(struct stream *stream, bool more, struct am_err *err)
+/* Between on and off the kernel gathers records, so that they travel, and wake the other side, together. */
+static void stream_cork(const struct stream *stream, int on)
 {
-    const size_t keep = more ? QUEUE_RECORD_SIZE : 0;
+    (void)setsockopt(stream->fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+}
+
+/* Writes until no more than `keep` bytes wait or the socket is full. */
+static int stream_write_records(struct stream *stream, size_t keep, struct am_err *err)
+{
     while (!stream->blocked && queue_len(&stream->queue) > keep) {
         ERR_clear_error();
         errno = 0;
@@ -98,16 +101,28 @@ static int stream_flush(struct stream *stream, bool more, struct am_err *err)
         }
         const int error = SSL_get_error(stream->ssl, written);
         if (error == SSL_ERROR_WANT_READ)
-            break; /* tried again when bytes arrive */
+            return 0; /* tried again when bytes arrive */
         if (error != SSL_ERROR_WANT_WRITE) {
             stream->sound = false;
             return stream_fail_tls(error, "writing", err);
         }
         stream_await_writable(stream);
     }
+    return 0;
+}
+
+/* Writes what waits; while `more` is to come, less than a record may stay. */
+static int stream_flush(struct stream *stream, bool more, struct am_err *err)
+{
+    const bool several = queue_len(&stream->queue) > QUEUE_RECORD_SIZE;
+    if (several && !stream->blocked)
+        stream_cork(stream, 1);
+    const int rc = stream_write_records(stream, more ? QUEUE_RECORD_SIZE : 0, err);
+    if (several)
+        stream_cork(stream, 0);
     if (!more || stream->blocked)
         stream_unmark_unflushed(stream);
-    return 0;
+    return rc;
 }
 
 static int stream_send_preface(struct stream *stream, struct am_err *err)

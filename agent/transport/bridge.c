@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/transport/clock.h"
 #include "agent/transport/loopback.h"
 #include "agent/transport/outbox.h"
 
@@ -22,10 +23,12 @@
 #define CALLS_PER_WAKE 4                    /* then the streams get their turn */
 #define BYTES_PER_BATCH ((size_t)64 * 1024) /* a stream's queue holds some of these */
 
-/* Where a message was sent to, and the size of the datagrams in it when the kernel has coalesced several. */
+/* Where a message was sent to, when it arrived, and the size of the datagrams in it when the kernel has
+ * coalesced several. */
 union receive_control {
     struct cmsghdr align;
-    char bytes[CMSG_SPACE(sizeof(struct in_pktinfo)) + CMSG_SPACE(sizeof(int))];
+    char bytes[CMSG_SPACE(sizeof(struct in_pktinfo)) + CMSG_SPACE(sizeof(struct timespec)) +
+               CMSG_SPACE(sizeof(int))];
 };
 
 /* Pages of the buffers that no large message has touched take no memory. */
@@ -51,6 +54,7 @@ struct bridge {
 
 struct message_info {
     uint32_t destination;
+    uint64_t arrived_unix_ms;
     size_t datagram_size; /* 0: the message is one datagram */
 };
 
@@ -59,12 +63,17 @@ static bool message_read_info(struct msghdr *message, struct message_info *info)
 {
     bool found = false;
     info->datagram_size = 0;
+    info->arrived_unix_ms = UINT64_MAX;
     for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
         if (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_PKTINFO) {
             struct in_pktinfo packet;
             memcpy(&packet, CMSG_DATA(part), sizeof(packet));
             info->destination = ntohl(packet.ipi_addr.s_addr);
             found = true;
+        } else if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_TIMESTAMPNS) {
+            struct timespec at;
+            memcpy(&at, CMSG_DATA(part), sizeof(at));
+            info->arrived_unix_ms = clock_ms(&at);
         } else if (part->cmsg_level == SOL_UDP && part->cmsg_type == UDP_GRO) {
             int size;
             memcpy(&size, CMSG_DATA(part), sizeof(size));
@@ -93,8 +102,9 @@ static void inbox_prepare(struct inbox *inbox)
     }
 }
 
-/* Datagrams of strangers, or to no peer's address, are skipped. */
-static void bridge_take_message(struct bridge *bridge, size_t number)
+/* Datagrams of strangers, or to no peer's address, are skipped. A clock that was stepped back meanwhile makes
+ * nothing late. */
+static void bridge_take_message(struct bridge *bridge, size_t number, uint64_t unix_ms)
 {
     struct inbox *inbox = &bridge->inbox;
     const uint8_t *data = inbox->bytes[number];
@@ -105,10 +115,11 @@ static void bridge_take_message(struct bridge *bridge, size_t number)
         !message_read_info(&inbox->messages[number].msg_hdr, &info) ||
         !loopback_index_of_address(info.destination, &index))
         return;
+    const uint64_t waited_ms = unix_ms > info.arrived_unix_ms ? unix_ms - info.arrived_unix_ms : 0;
     bridge->batch_size += len;
     do {
         const size_t size = info.datagram_size && info.datagram_size < len ? info.datagram_size : len;
-        bridge->events.datagram(bridge->user, index, data, size);
+        bridge->events.datagram(bridge->user, index, data, size, waited_ms);
         data += size;
         len -= size;
     } while (len);
@@ -127,8 +138,10 @@ static bool bridge_receive(struct bridge *bridge)
     const int count = recvmmsg(bridge->fd, bridge->inbox.messages, MESSAGES_PER_CALL, MSG_DONTWAIT, NULL);
     if (count < 0)
         return errno == EINTR;
+    /* Only a backlog makes late: dropping the last that wait would help nobody. */
+    const uint64_t unix_ms = count == MESSAGES_PER_CALL ? clock_unix_ms() : 0;
     for (int i = 0; i < count; i++) {
-        bridge_take_message(bridge, (size_t)i);
+        bridge_take_message(bridge, (size_t)i, unix_ms);
         if (bridge->batch_size >= BYTES_PER_BATCH)
             bridge_end_batch(bridge, true);
     }
@@ -186,6 +199,8 @@ static int bridge_open_socket(struct bridge *bridge, uint16_t port, struct am_er
         return am_fail(err, -errno, "loopback socket: binding to the interface lo: %s", strerror(errno));
     if (setsockopt(bridge->fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on)))
         return am_fail(err, -errno, "loopback socket: packet info: %s", strerror(errno));
+    if (setsockopt(bridge->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)))
+        return am_fail(err, -errno, "loopback socket: time stamps: %s", strerror(errno));
     if (bind(bridge->fd, (const struct sockaddr *)&any, sizeof(any)))
         return am_fail(err, -errno, "loopback socket: UDP port %u on lo: %s", port, strerror(errno));
     (void)setsockopt(bridge->fd, SOL_UDP, UDP_GRO, &on, sizeof(on)); /* Linux 5.0 or later */

@@ -18,8 +18,9 @@ struct event_base;
 struct bridge;
 
 struct bridge_events {
-    /* WireGuard sent `data` to the peer with this index. Valid during the call. */
-    void (*datagram)(void *user, uint32_t index, const uint8_t *data, size_t len);
+    /* WireGuard sent `data` to the peer with this index; it waited in a backlog for `waited_ms`. Valid during
+     * the call. */
+    void (*datagram)(void *user, uint32_t index, const uint8_t *data, size_t len, uint64_t waited_ms);
 
     /* The moment to write what was gathered: everything, or, while `more` is at hand, what makes full
      * records. */

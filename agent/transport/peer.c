@@ -53,7 +53,16 @@ static void peer_report(struct peer *peer, enum mail_report report, const char *
     mailbox_report(peer->host->mailbox, &peer->mail, report, reason);
 }
 
-void peer_send(struct peer *peer, const uint8_t *data, size_t len)
+/* What has waited in front of us waits no longer; all else the stream's queue decides. */
+static enum queue_verdict peer_pass(const struct peer *peer, const uint8_t *data, size_t len,
+                                    uint64_t waited_ms)
+{
+    if (waited_ms > QUEUE_LATE_MS && !frame_is_urgent(data, len))
+        return QUEUE_LATE;
+    return stream_send(peer->current, data, len, clock_monotonic_ms());
+}
+
+void peer_send(struct peer *peer, const uint8_t *data, size_t len, uint64_t waited_ms)
 {
     struct peer_counters *counters = &peer->counters;
     if (!frame_is_wireguard(data, len)) {
@@ -64,7 +73,7 @@ void peer_send(struct peer *peer, const uint8_t *data, size_t len)
         counter_add(&counters->dropped_down, 1);
         return;
     }
-    switch (stream_send(peer->current, data, len, clock_monotonic_ms())) {
+    switch (peer_pass(peer, data, len, waited_ms)) {
     case QUEUE_TAKEN:
         counter_add(&counters->sent, 1);
         counter_add(&counters->sent_bytes, len);

@@ -67,8 +67,8 @@ void peer_dial(struct peer *peer);
 /* Closes the streams and the dial, reporting them. */
 void peer_hangup(struct peer *peer, const char *reason);
 
-/* A datagram from WireGuard for this peer. */
-void peer_send(struct peer *peer, const uint8_t *data, size_t len);
+/* A datagram from WireGuard for this peer, which waited for `waited_ms` behind others. */
+void peer_send(struct peer *peer, const uint8_t *data, size_t len, uint64_t waited_ms);
 
 /* Datagrams from this peer were handed to WireGuard, or could not be (`error` is negative). */
 void peer_count_handed(struct peer *peer, uint64_t count, uint64_t bytes, int error);

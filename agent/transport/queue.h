@@ -12,7 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define QUEUE_SIZE_MAX ((size_t)2 * 1024 * 1024) /* bytes waiting in one queue: milliseconds of a fast flow */
+#define QUEUE_SIZE_MAX                                                                                       \
+    ((size_t)2 * 1024 * 1024) /* bytes waiting in one queue: milliseconds of a fast flow                     \
+                               */
 #define QUEUE_LATE_MS 50u
 #define QUEUE_URGENT_LATE_MS 1000u /* an older handshake does harm */
 #define QUEUE_RECORD_SIZE ((size_t)16 * 1024)

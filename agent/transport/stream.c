@@ -211,9 +211,11 @@ static int stream_read_records(struct stream *stream, struct am_err *err)
         const int rc = stream_take_frames(stream, stream->host->scratch, (size_t)len, err);
         if (rc)
             return rc;
+        if (!SSL_has_pending(stream->ssl))
+            return 0;
     }
-    if (SSL_has_pending(stream->ssl)) /* read ahead: the socket will not become readable for it */
-        event_active(stream->readable, EV_READ, 0);
+    event_active(stream->readable, EV_READ,
+                 0); /* the socket will not become readable for what is read ahead */
     return 0;
 }
 

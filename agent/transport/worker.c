@@ -98,11 +98,12 @@ static void on_command(evutil_socket_t fd, short what, void *user)
         worker_read_commands(worker);
 }
 
-static void on_wireguard_datagram(void *user, uint32_t index, const uint8_t *data, size_t len)
+static void on_wireguard_datagram(void *user, uint32_t index, const uint8_t *data, size_t len,
+                                  uint64_t waited_ms)
 {
     struct worker *worker = user;
     if (index < TRANSPORT_PEERS_MAX && worker->by_index[index])
-        peer_send(worker->by_index[index], data, len);
+        peer_send(worker->by_index[index], data, len, waited_ms);
 }
 
 static void on_wireguard_batch_end(void *user, bool more)

@@ -17,6 +17,13 @@ static inline uint64_t clock_monotonic_ms(void)
     return clock_ms(&now);
 }
 
+static inline uint64_t clock_monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static inline uint64_t clock_unix_ms(void)
 {
     struct timespec now;

@@ -23,8 +23,9 @@
 #define CALLS_PER_WAKE 4                    /* then the streams get their turn */
 #define BYTES_PER_BATCH ((size_t)64 * 1024) /* a stream's queue holds some of these */
 
-/* Wakes that follow each other faster than BUSY_WAKE_NS bring few datagrams each and cost most of the CPU time
- * of a moderate flow. Datagrams then wait GATHER_NS for company; those that come one at a time never do. */
+/* Wakes that follow each other faster than BUSY_WAKE_NS bring few datagrams each and cost most of the CPU
+ * time of a moderate flow. Datagrams then wait GATHER_NS for company; those that come one at a time never do.
+ */
 #define BUSY_WAKE_NS 250000u
 #define GATHER_NS 60000
 

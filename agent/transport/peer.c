@@ -1,5 +1,7 @@
 #include "agent/transport/peer.h"
 
+#include <errno.h>
+#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -205,12 +207,10 @@ static void on_dialed(void *user, int fd, const char *reason)
         peer_report(peer, MAIL_DIAL_FAILED, "out of memory");
 }
 
-void peer_dial(struct peer *peer)
+static void peer_start_dial(struct peer *peer)
 {
     struct peer_host *host = peer->host;
     char name[TRANSPORT_HOST_SIZE];
-    if (peer->dial || peer->dialing)
-        return;
     if (!host->gateway_domain[0] || peer_host_name(peer, name)) {
         peer_report(peer, MAIL_DIAL_FAILED, "no gateway domain is configured");
         return;
@@ -221,11 +221,64 @@ void peer_dial(struct peer *peer)
         peer_report(peer, MAIL_DIAL_FAILED, "out of memory");
 }
 
+static void peer_leave_due(struct peer *peer)
+{
+    peer->dial_due = false;
+    TAILQ_REMOVE(&peer->host->dials_due, peer, due_link);
+}
+
+/* Starts the dials whose turn it is. */
+static void peer_host_dial(struct peer_host *host)
+{
+    static const struct timeval interval = {.tv_usec = PACER_INTERVAL_MS * 1000};
+    struct peer *peer;
+    while ((peer = TAILQ_FIRST(&host->dials_due))) {
+        if (!pacer_take(&host->dial_pacer, clock_monotonic_ms())) {
+            event_add(host->dial_turn, &interval);
+            return;
+        }
+        peer_leave_due(peer);
+        peer_start_dial(peer);
+    }
+}
+
+static void on_dial_turn(evutil_socket_t fd, short what, void *user)
+{
+    (void)fd;
+    (void)what;
+    peer_host_dial(user);
+}
+
+int peer_host_init(struct peer_host *host)
+{
+    TAILQ_INIT(&host->dials_due);
+    host->dial_turn = evtimer_new(host->streams.base, on_dial_turn, host);
+    return host->dial_turn ? 0 : -ENOMEM;
+}
+
+void peer_host_clear(struct peer_host *host)
+{
+    if (host->dial_turn)
+        event_free(host->dial_turn);
+    host->dial_turn = NULL;
+}
+
+void peer_dial(struct peer *peer)
+{
+    if (peer->dial || peer->dialing || peer->dial_due)
+        return;
+    peer->dial_due = true;
+    TAILQ_INSERT_TAIL(&peer->host->dials_due, peer, due_link);
+    peer_host_dial(peer->host);
+}
+
 void peer_hangup(struct peer *peer, const char *reason)
 {
-    if (peer->dial) {
+    if (peer->dial || peer->dial_due) {
         dial_cancel(peer->dial);
         peer->dial = NULL;
+        if (peer->dial_due)
+            peer_leave_due(peer);
         peer_report(peer, MAIL_DIAL_FAILED, reason);
     }
     if (peer->dialing)

@@ -13,10 +13,13 @@
 #include "agent/transport/bridge.h"
 #include "agent/transport/dial.h"
 #include "agent/transport/mailbox.h"
+#include "agent/transport/pacer.h"
 #include "agent/transport/resolver.h"
 #include "agent/transport/stream.h"
 
 #define PEER_SIMULTANEOUS_MS 5000
+
+TAILQ_HEAD(peer_list, peer);
 
 /* What all peers of one worker share. */
 struct peer_host {
@@ -27,6 +30,9 @@ struct peer_host {
     char gateway_domain[TRANSPORT_HOST_SIZE]; /* empty: there is no gateway */
     uint16_t gateway_port;
     uint16_t ingress_port;
+    struct pacer dial_pacer;
+    struct peer_list dials_due; /* wait for the pacer */
+    struct event *dial_turn;
 };
 
 /* Written by the worker only, read by the control thread: relaxed order is enough. */
@@ -53,6 +59,8 @@ struct peer {
     struct stream *draining;
     struct stream *dialing; /* handshake or preface of our dial; exclusive with `dial` */
     struct dial *dial;
+    bool dial_due; /* in dials_due; exclusive with `dial` and `dialing` */
+    TAILQ_ENTRY(peer) due_link;
     unsigned dials;
     uint64_t current_since_ms;
 };
@@ -61,7 +69,11 @@ struct peer {
 struct peer *peer_new(const struct transport_peer *info);
 void peer_free(struct peer *peer);
 
-/* Starts a dial unless one is under way. */
+/* Prepares what the peers share for dialing. Returns 0 or -ENOMEM; peer_host_clear is due in any case. */
+int peer_host_init(struct peer_host *host);
+void peer_host_clear(struct peer_host *host);
+
+/* Starts a dial, when the pacer allows, unless one is under way. */
 void peer_dial(struct peer *peer);
 
 /* Closes the streams and the dial, reporting them. */

@@ -14,7 +14,6 @@
 #include "agent/transport/frame.h"
 #include "agent/transport/preface.h"
 
-#define HANDSHAKE_TIMEOUT_S 10
 #define PREFACE_TIMEOUT_S 10
 #define KEEPALIVE_S 60
 #define SILENCE_TIMEOUT_S 150 /* two and a half keepalives */
@@ -376,7 +375,7 @@ static struct stream *stream_new(struct stream_host *host, int fd, enum transpor
         stream_free(stream);
         return NULL;
     }
-    stream_arm_timer(stream, HANDSHAKE_TIMEOUT_S);
+    stream_arm_timer(stream, STREAM_HANDSHAKE_TIMEOUT_S);
     return stream;
 }
 

@@ -21,6 +21,7 @@
 #include "agent/transport/tls.h"
 #include "agent/transport/transport.h"
 
+#define STREAM_HANDSHAKE_TIMEOUT_S 10
 #define STREAM_SCRATCH_SIZE (16u * 1024) /* one TLS record */
 
 struct event_base;

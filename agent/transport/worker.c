@@ -199,6 +199,8 @@ static int worker_open(struct worker *worker, const struct transport_config *con
     streams->seed = config->seed;
     streams->queue_budget = QUEUES_SIZE_MAX;
     TAILQ_INIT(&streams->unflushed);
+    if (peer_host_init(host))
+        return am_fail(err, -ENOMEM, "transport: out of memory");
     rc = tls_init(&streams->tls, err);
     if (rc)
         return rc;
@@ -250,6 +252,7 @@ struct worker *worker_new(const struct transport_config *config, struct mailbox 
 
 static void worker_free_loop(struct worker *worker)
 {
+    peer_host_clear(&worker->host);
     if (worker->refusals_due)
         event_free(worker->refusals_due);
     if (worker->command)

@@ -2,6 +2,7 @@
 // Writes what other languages need of the contracts' ABI, from forge's output, so that nobody types a selector:
 //   node bindings.mjs --c FILE.h       selectors, event topics and custom errors as C macros
 //   node bindings.mjs --ts FILE.ts     the ABIs as const, for viem, and a table of selectors
+//   node bindings.mjs --list FILE.txt  everything as text: interface.txt in the tree, which a test compares
 // A file whose content would not change is left alone.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -87,6 +88,8 @@ function cHeader(abis) {
       `#define ABI_${macroName(item.name)}_TOPIC {{${bytes(toEventHash(item))}}}`,
     ]),
     '',
+    ...errors.map(({ selector, signature }) => `#define ABI_${macroName(signature.split('(')[0])}_ERROR ${selector}u`),
+    '',
     '/* X(selector, signature) for every custom error. */',
     '#define ABI_ERRORS(X) \\',
     errors.map(({ selector, signature }) => `    X(${selector}u, "${signature}")`).join(' \\\n'),
@@ -110,12 +113,36 @@ function tsModule(abis) {
   ].join('\n');
 }
 
-const writers = { '--c': cHeader, '--ts': tsModule };
+const list = (types) => (types.length === 0 ? '' : types.map(typeName).join(','));
+const typeName = ({ type, components, indexed }) =>
+  `${components ? type.replace('tuple', `(${list(components)})`) : type}${indexed ? ' indexed' : ''}`;
+
+// One line per function, event and error, sorted by name: what every language relies on.
+function listing(abis) {
+  return Object.entries(abis)
+    .flatMap(([name, abi]) => [
+      `# ${name}`,
+      ...abi
+        .filter(({ type }) => type === 'function' || type === 'event' || type === 'error')
+        .map((item) => {
+          const text = `${item.type} ${item.name}(${list(item.inputs)})`;
+          if (item.type === 'event') return `${text} ${toEventHash(item)}`;
+          if (item.type === 'error') return `${text} ${errorSelector(item)}`;
+          const returns = item.outputs.length ? ` returns (${list(item.outputs)})` : '';
+          return `${text} ${item.stateMutability}${returns} ${toFunctionSelector(item)}`;
+        })
+        .sort(),
+      '',
+    ])
+    .join('\n');
+}
+
+const writers = { '--c': cHeader, '--ts': tsModule, '--list': listing };
 const args = process.argv.slice(2);
-if (args.length === 0 || args.length % 2 !== 0) fail('usage: bindings.mjs (--c FILE.h | --ts FILE.ts)...');
+if (args.length === 0 || args.length % 2 !== 0) fail('usage: bindings.mjs (--c FILE.h | --ts FILE.ts | --list FILE.txt)...');
 const abis = readAbis();
 for (let i = 0; i < args.length; i += 2) {
-  const write = writers[args[i]] ?? fail(`${args[i]} is no option: --c FILE.h or --ts FILE.ts`);
+  const write = writers[args[i]] ?? fail(`${args[i]} is no option: --c FILE.h, --ts FILE.ts or --list FILE.txt`);
   const text = write(abis);
   if (!existsSync(args[i + 1]) || readFileSync(args[i + 1], 'utf8') !== text) writeFileSync(args[i + 1], text);
 }

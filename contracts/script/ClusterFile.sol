@@ -25,19 +25,19 @@ library ClusterFile {
         }
         if (vm.keyExistsJson(file, ".salt")) salt = vm.parseJsonBytes32(file, ".salt");
 
-        bool dstack = vm.keyExistsJson(file, ".dstack");
-        bool operator = vm.keyExistsJson(file, ".operators");
-        args.attestors = new AttestorConfig[]((dstack ? 1 : 0) + (operator ? 1 : 0));
-        if (dstack) {
-            args.attestors[0] = AttestorConfig(IAttestorFacet(dstackFacet), abi.encode(_dstack(file)));
+        bool hasDstack = vm.keyExistsJson(file, ".dstack");
+        bool hasOperators = vm.keyExistsJson(file, ".operators");
+        args.attestors = new AttestorConfig[]((hasDstack ? 1 : 0) + (hasOperators ? 1 : 0));
+        if (hasDstack) {
+            args.attestors[0] = AttestorConfig(IAttestorFacet(dstackFacet), abi.encode(dstack(file)));
         }
-        if (operator) {
+        if (hasOperators) {
             bytes memory initData = abi.encode(vm.parseJsonAddressArray(file, ".operators"));
-            args.attestors[dstack ? 1 : 0] = AttestorConfig(IAttestorFacet(operatorFacet), initData);
+            args.attestors[hasDstack ? 1 : 0] = AttestorConfig(IAttestorFacet(operatorFacet), initData);
         }
     }
 
-    function _dstack(string memory file) private view returns (IDstackFacet.DstackInit memory init) {
+    function dstack(string memory file) internal view returns (IDstackFacet.DstackInit memory init) {
         init.kmsRoots = _addresses(file, ".dstack.kmsRoots");
         init.appIds = _addresses(file, ".dstack.appIds");
         init.composeHashes = _hashes(file, ".dstack.composeHashes");

@@ -18,17 +18,21 @@ abstract contract Deployer {
     // forge's script runner looks for this flag.
     bool public constant IS_SCRIPT = true;
 
-    /// @dev The address to which `name` is deployed, at the same place on every chain, once.
-    function _deploy(string memory name, bytes memory initCode) internal returns (address account) {
+    /// @dev The address that `initCode` gets, the same on every chain. It commits to the code: whoever has the sources
+    /// can tell from the address what is there.
+    function _addressOf(bytes memory initCode) internal pure returns (address) {
         bytes32 hash = keccak256(abi.encodePacked(bytes1(0xff), CREATE2_DEPLOYER, SALT, keccak256(initCode)));
-        account = address(uint160(uint256(hash)));
-        if (account.code.length != 0) {
-            _say(string.concat(name, " is at ", vm.toString(account)));
-            return account;
+        return address(uint160(uint256(hash)));
+    }
+
+    /// @dev Deploys `name`, unless it is there.
+    function _deploy(string memory name, bytes memory initCode) internal returns (address account) {
+        account = _addressOf(initCode);
+        if (account.code.length == 0) {
+            (bool success,) = CREATE2_DEPLOYER.call(abi.encodePacked(SALT, initCode));
+            if (!success || account.code.length == 0) revert DeploymentFailed(name);
         }
-        (bool success,) = CREATE2_DEPLOYER.call(abi.encodePacked(SALT, initCode));
-        if (!success || account.code.length == 0) revert DeploymentFailed(name);
-        _say(string.concat(name, " deployed to ", vm.toString(account)));
+        _say(string.concat(name, " ", vm.toString(account)));
     }
 
     function _requireContract(string memory name, address account) internal view {
@@ -41,26 +45,32 @@ abstract contract Deployer {
 
     // ---- receipts
 
+    function _receiptsDir() private view returns (string memory) {
+        return vm.envOr("RECEIPTS_DIR", string.concat("deployments/", vm.toString(block.chainid)));
+    }
+
     function _receiptPath(string memory name) internal view returns (string memory) {
-        string memory fallbackDir = string.concat("deployments/", vm.toString(block.chainid));
-        return string.concat(vm.envOr("RECEIPTS_DIR", fallbackDir), "/", name, ".json");
+        return string.concat(_receiptsDir(), "/", name, ".json");
     }
 
     function _readReceipt(string memory name) internal view returns (string memory) {
         return vm.readFile(_receiptPath(name));
     }
 
+    /// @dev Writes a receipt of what was broadcast; a dry run only says so.
     /// @param json What the serialize cheatcodes gave last.
     function _writeReceipt(string memory name, string memory json) internal {
-        string memory path = _receiptPath(name);
-        if (!vm.isContext(Vm.ForgeContext.ScriptBroadcast)) {
-            _say(string.concat("dry run: no receipt ", path));
-            return;
+        if (vm.isContext(Vm.ForgeContext.ScriptDryRun)) {
+            _say(string.concat("dry run: no receipt ", _receiptPath(name)));
+        } else {
+            _writeFile(name, json);
         }
-        string memory fallbackDir = string.concat("deployments/", vm.toString(block.chainid));
-        vm.createDir(vm.envOr("RECEIPTS_DIR", fallbackDir), true);
-        vm.writeJson(json, path);
-        _say(string.concat("receipt ", path));
+    }
+
+    function _writeFile(string memory name, string memory json) internal {
+        vm.createDir(_receiptsDir(), true);
+        vm.writeJson(json, _receiptPath(name));
+        _say(string.concat("receipt ", _receiptPath(name)));
     }
 
     function _infra(string memory key) internal view returns (address) {

@@ -54,12 +54,14 @@ interface Vm {
     function envOr(string calldata name, address fallbackValue) external view returns (address);
     function envOr(string calldata name, bool fallbackValue) external view returns (bool);
     function envAddress(string calldata name) external view returns (address);
+    function envBytes32(string calldata name) external view returns (bytes32);
     function envString(string calldata name) external view returns (string memory);
 
     // files, JSON, text
     function exists(string calldata path) external view returns (bool);
     function createDir(string calldata path, bool recursive) external;
     function readFile(string calldata path) external view returns (string memory);
+    function writeFile(string calldata path, string calldata text) external;
     function writeJson(string calldata json, string calldata path) external;
     function keyExistsJson(string calldata json, string calldata key) external view returns (bool);
     function parseJsonAddress(string calldata json, string calldata key) external pure returns (address);
@@ -108,6 +110,8 @@ interface Vm {
     // tests
     function addr(uint256 privateKey) external pure returns (address);
     function sign(uint256 privateKey, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+    function sign(address signer, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+    function setEnv(string calldata name, string calldata value) external;
     function createWallet(uint256 privateKey) external returns (Wallet memory wallet);
     function cloneAccount(address source, address target) external;
     function startMappingRecording() external;

@@ -1,4 +1,5 @@
-// The gateway is the only road between nodes: without it nothing passes, with it everything comes back by itself.
+// The gateway is the only road between nodes: without it nothing passes, with it everything comes back by
+// itself.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -8,8 +9,10 @@ import { heal, partition } from "../devnet/lib/world.mjs";
 import { assertAllPing, ping, recordOf, registry } from "./lib/checks.mjs";
 import { cluster, deployment, instance, nodes, recordFigure } from "./lib/mesh.mjs";
 
-const [first, second, third] = nodes();
-const RECOVERY_MS = 90_000; // a redial may wait 30 s, a handshake that met the outage starts again after some more
+const all = nodes();
+const [first, second, third] = all;
+// A redial may wait 30 s, and a handshake that met the outage starts again after some more.
+const RECOVERY_MS = 90_000;
 
 async function meshAddress(node) {
   return recordOf(await registry(instance, cluster), node).meshIpv4;
@@ -19,9 +22,9 @@ const assertUnreachable = (from, address) =>
   assert.rejects(runInNode(instance, from, ["ping", "-c", "2", "-W", "1", address]), "nothing should pass");
 
 test("gateway: nodes do not reach each other around it", async () => {
-  for (const node of nodes()) {
-    const others = nodes().filter((other) => other !== node);
-    for (const other of others) await assertUnreachable(node, other.address);
+  for (const node of all) {
+    for (const other of all.filter((candidate) => candidate !== node))
+      await assertUnreachable(node, other.address);
   }
 });
 
@@ -32,7 +35,7 @@ test("gateway: streams come back after it was killed", async () => {
   await startService(instance, "gateway", deployment);
   await ping(instance, first, await meshAddress(second), { timeoutMs: RECOVERY_MS });
   recordFigure(instance, "gateway_recovery_seconds", ((Date.now() - started) / 1000).toFixed(1));
-  await assertAllPing(instance, cluster, nodes());
+  await assertAllPing(instance, cluster, all);
 });
 
 test("gateway: a partition parts two nodes and nobody else, and heals", async () => {

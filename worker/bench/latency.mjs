@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 // How long the paymaster service takes to decide, from the caller's side:
 //   node bench/latency.mjs URL TOKEN CHAIN_ID CLUSTER MEMBER [COUNT]
-// Warm decisions sign operations of MEMBER, cold ones refuse senders that the Worker never heard of and has to ask the
-// chain about, twice one after the other. COUNT of each; the default stays within a sender's daily cap. Prints milliseconds.
+// Warm decisions sign operations of MEMBER, cold ones refuse senders that the Worker never heard of and has
+// to ask the chain about, twice one after the other. COUNT of each; the default stays within a sender's daily
+// cap. Prints milliseconds.
 import { randomBytes } from "node:crypto";
 import { encodeFunctionData, numberToHex, parseAbi } from "viem";
 

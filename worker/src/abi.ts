@@ -1,5 +1,11 @@
 /** The contracts' ABIs, as `npm run bindings` takes them from the compiled contracts. */
-import { attestFacetAbi, dstackFacetAbi, messageFacetAbi, networkFacetAbi, operatorFacetAbi } from "./generated/contracts";
+import {
+  attestFacetAbi,
+  dstackFacetAbi,
+  messageFacetAbi,
+  networkFacetAbi,
+  operatorFacetAbi,
+} from "./generated/contracts";
 
 export {
   clusterDiamondFactoryAbi as clusterFactoryAbi,

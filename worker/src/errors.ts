@@ -1,4 +1,6 @@
-/** The request is not of the shape its endpoint takes. The message names the field and is safe to send back. */
+/**
+ * The request is not of the shape its endpoint takes. The message names the field and is safe to send back.
+ */
 export class BadRequest extends Error {
   readonly status: number;
 

@@ -3,6 +3,7 @@ import { readConfig, type Env } from "./env";
 import { BadRequest, ConfigError } from "./errors";
 import { bearerToken, equalSecrets } from "./http";
 import { readAddress } from "./parse";
+import { statusOf } from "./policy/reasons";
 import { Provenance } from "./provenance";
 import { checkToken, type Services } from "./sponsor";
 import { handleAlchemy } from "./vendors/alchemy";
@@ -34,15 +35,15 @@ function health({ config }: Services): Response {
 /** Whether operations into this cluster are paid for, and which. */
 async function check(request: Request, url: URL, given: Services): Promise<Response> {
   const reason = await checkToken(bearerToken(request), given);
-  if (reason !== null) return Response.json({ error: reason }, { status: reason === "token_missing" ? 401 : 403 });
+  if (reason !== null) return Response.json({ error: reason }, { status: statusOf(reason) });
   const cluster = readAddress(url.searchParams.get("cluster"), "cluster");
   const { policy, caps } = given.config;
-  const by = policy.clusters.has(cluster) ? "list" : (await given.facts.isCluster(cluster)) ? "factory" : null;
+  const isListed = policy.clusters.has(cluster);
   const { ops, wei } = caps.cluster;
   return Response.json({
     cluster,
-    sponsored: by !== null,
-    by,
+    sponsored: isListed || (await given.facts.isCluster(cluster)),
+    listed: isListed,
     groups: [...policy.groups],
     dailyCap: { ops, wei: wei.toString() },
   });
@@ -54,7 +55,9 @@ async function stats(request: Request, { config, ledger, nowMs }: Services): Pro
     return Response.json({ error: "token_wrong" }, { status: 401 });
   }
   const report = { ...(await ledger.report(nowMs)), caps: config.caps };
-  const text = JSON.stringify(report, (_, value: unknown) => (typeof value === "bigint" ? value.toString() : value));
+  const text = JSON.stringify(report, (_, value: unknown) =>
+    typeof value === "bigint" ? value.toString() : value,
+  );
   return new Response(text, { headers: { "content-type": "application/json", "cache-control": "no-store" } });
 }
 
@@ -66,7 +69,9 @@ async function route(request: Request, given: Services): Promise<Response> {
     case "POST /alchemy":
       return handleAlchemy(request, given);
     case "POST /pimlico":
-      return given.config.pimlicoSecret ? handlePimlico(request, given.config.pimlicoSecret, given) : notFound();
+      return given.config.pimlicoSecret
+        ? handlePimlico(request, given.config.pimlicoSecret, given)
+        : notFound();
     case "GET /healthz":
       return health(given);
     case "GET /check":
@@ -86,7 +91,10 @@ function failure(error: unknown): Response {
   }
   // Neither kind's text goes out: it is the operator's, in the log.
   console.error(error);
-  return Response.json({ error: error instanceof ConfigError ? "misconfigured" : "internal" }, { status: 500 });
+  return Response.json(
+    { error: error instanceof ConfigError ? "misconfigured" : "internal" },
+    { status: 500 },
+  );
 }
 
 export default {

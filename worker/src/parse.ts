@@ -1,6 +1,6 @@
 /**
- * Readers for values from outside. Each takes a value and its name, and returns the value with its type proven or
- * throws a BadRequest that names it.
+ * Readers for values from outside. Each takes a value and its name, and returns the value with its type
+ * proven or throws a BadRequest that names it.
  */
 import { getAddress, isAddress, isHex, type Address, type Hex } from "viem";
 import { BadRequest } from "./errors";

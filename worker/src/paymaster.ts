@@ -13,7 +13,9 @@ import {
 import { signHash } from "./signature";
 import type { UserOperation } from "./userop";
 
-/** What the paymaster's validation may use: about twice its need. Signed, so it can not be raised afterwards. */
+/**
+ * What the paymaster's validation may use: about twice its need. Signed, so it can not be raised afterwards.
+ */
 export const VERIFICATION_GAS = 40_000n;
 
 /** The paymaster returns no context, so the EntryPoint never calls its postOp. */

@@ -22,7 +22,11 @@ export class Provenance implements ChainFacts {
   }
 
   isCluster(address: Address): Promise<boolean> {
-    const data = encodeFunctionData({ abi: clusterFactoryAbi, functionName: "isDeployedCluster", args: [address] });
+    const data = encodeFunctionData({
+      abi: clusterFactoryAbi,
+      functionName: "isDeployedCluster",
+      args: [address],
+    });
     return this.#anySaysYes(this.#config.clusterFactories, data);
   }
 
@@ -46,7 +50,10 @@ export class Provenance implements ChainFacts {
     return this.#anySaysYes([cluster], data);
   }
 
-  /** Remembered yeses of all contracts come before any no, so that a second factory costs the first one nothing. */
+  /**
+   * Remembered yeses of all contracts come before any no, so that a second factory costs the first one
+   * nothing.
+   */
   async #anySaysYes(contracts: readonly Address[], data: Hex): Promise<boolean> {
     if (contracts.length === 0) return false;
     if ((await this.#remembered("yes", contracts, data)).size > 0) return true;

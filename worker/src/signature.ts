@@ -1,6 +1,16 @@
 /** secp256k1 as Ethereum and dstack's KMS use it. */
 import { secp256k1 } from "@noble/curves/secp256k1";
-import { concatHex, getAddress, hexToBytes, keccak256, size, slice, toHex, type Address, type Hex } from "viem";
+import {
+  concatHex,
+  getAddress,
+  hexToBytes,
+  keccak256,
+  size,
+  slice,
+  toHex,
+  type Address,
+  type Hex,
+} from "viem";
 
 /** The address of an uncompressed public key. */
 function addressOf(publicKey: Uint8Array): Address {

@@ -33,8 +33,8 @@ async function judgeOnChain(request: SponsorshipRequest, services: Services): Pr
 }
 
 /**
- * Decides whether the operator pays: null, or the reason why not. With `counts` an approval is charged to the daily
- * caps; without, the caps are not asked, as for an operation whose gas is still to be estimated.
+ * Decides whether the operator pays: null, or the reason why not. With `counts` an approval is charged to the
+ * daily caps; without, the caps are not asked, as for an operation whose gas is still to be estimated.
  */
 export async function decide(
   request: SponsorshipRequest,

@@ -1,7 +1,10 @@
 import { concatHex, type Address, type Hex } from "viem";
 import { readAddress, readBytes, readObject, readQuantity } from "./parse";
 
-/** A UserOperation of EntryPoint v0.7 as bundlers and paymasters exchange it. A gas field of 0 is not known yet. */
+/**
+ * A UserOperation of EntryPoint v0.7 as bundlers and paymasters exchange it. A gas field of 0 is not known
+ * yet.
+ */
 export interface UserOperation {
   sender: Address;
   nonce: bigint;

@@ -2,6 +2,8 @@ import { hashMessage, hexToBigInt, slice, type Hex } from "viem";
 import { describe, expect, it } from "vitest";
 import { hashForPaymaster } from "../src/paymaster";
 import { recoverSigner } from "../src/signature";
+import type { Env } from "../src/env";
+import { retryAfterSeconds } from "../src/policy/reasons";
 import { readUserOperation } from "../src/userop";
 import { CHAIN_ID, dstackRegister, execute, operation, publishWgKey, STRANGER } from "./support/mesh";
 import { PAYMASTER, Scene, STATS_TOKEN, TOKEN } from "./support/worker";
@@ -49,7 +51,9 @@ describe("pm_getPaymasterData", () => {
   });
 
   it("is good for minutes only", async () => {
-    const { validUntil, validAfter } = validityOf(resultOf(await (await Scene.fresh()).sign(registration)).paymasterData);
+    const { validUntil, validAfter } = validityOf(
+      resultOf(await (await Scene.fresh()).sign(registration)).paymasterData,
+    );
     const now = Date.now() / 1000;
     expect(validUntil - now).toBeGreaterThan(200);
     expect(validUntil - now).toBeLessThan(301);
@@ -60,7 +64,9 @@ describe("pm_getPaymasterData", () => {
     const scene = await Scene.fresh();
     await scene.sign(registration);
     await scene.sign({ ...registration, maxFeePerGas: "0x861c4680" });
-    expect(await spent(scene)).toMatchObject({ total: { ops: 1, wei: String((100_000n + 80_000n + 90_000n) * 2_250_000_000n) } });
+    expect(await spent(scene)).toMatchObject({
+      total: { ops: 1, wei: String((100_000n + 80_000n + 90_000n) * 2_250_000_000n) },
+    });
   });
 
   it("takes the token from the header as well", async () => {
@@ -90,12 +96,30 @@ describe("pm_getPaymasterData", () => {
   });
 });
 
+describe("Retry-After", () => {
+  it("tells when to ask again, where that is known", async () => {
+    const ask = async (changes: Partial<Env>, op = registration): Promise<string | null> =>
+      (await (await Scene.fresh(changes)).sign(op)).headers.get("retry-after");
+    expect(await ask({ RPC_URL: "http://dead.test" })).toBe("5");
+    expect(await ask({}, operation(publishWgKey))).toBeNull();
+    expect(Number(await ask({ SENDER_DAILY_OPS: "0" }))).toBeGreaterThan(0);
+  });
+
+  it("of a cap is ten minutes, but not past midnight", () => {
+    expect(retryAfterSeconds("global_cap", Date.UTC(2026, 0, 1, 12))).toBe(600);
+    expect(retryAfterSeconds("cluster_cap", Date.UTC(2026, 0, 1, 23, 59, 30))).toBe(30);
+  });
+});
+
 describe("pm_getPaymasterStubData", () => {
   it("judges but does not charge, and needs no gas", async () => {
     const scene = await Scene.fresh();
     const { sender, nonce, callData } = registration;
     const answer = await scene.rpc("pm_getPaymasterStubData", { sender, nonce, callData });
-    expect(answer).toMatchObject({ status: 200, json: { result: { paymaster: PAYMASTER, paymasterPostOpGasLimit: "0x0" } } });
+    expect(answer).toMatchObject({
+      status: 200,
+      json: { result: { paymaster: PAYMASTER, paymasterPostOpGasLimit: "0x0" } },
+    });
     expect(resultOf(answer).paymasterData).toHaveLength(2 + 2 * (64 + 65));
     expect(await spent(scene)).toMatchObject({ total: { ops: 0 } });
     const denied = await scene.rpc("pm_getPaymasterStubData", { sender: STRANGER, nonce, callData });

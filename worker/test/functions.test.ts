@@ -3,7 +3,15 @@ import { describe, expect, it } from "vitest";
 import { clusterAbi } from "../src/abi";
 import { checkCeilings, costAtMost, PAID_BY_SELECTOR, type PaidFunctionName } from "../src/policy/functions";
 import { readUserOperation } from "../src/userop";
-import { dstackRegister, execute, operation, operatorRegister, publishWgKey, send, voucher } from "./support/mesh";
+import {
+  dstackRegister,
+  execute,
+  operation,
+  operatorRegister,
+  publishWgKey,
+  send,
+  voucher,
+} from "./support/mesh";
 
 const PRICES = { feePerGas: 2_000_000_000n, preVerificationGas: 50_000n };
 
@@ -23,7 +31,9 @@ describe("the table of paid functions", () => {
       // What the factory calls once when it adds an attestor.
       .filter(({ name }) => name !== "initAttestor")
       .map(({ name }) => name);
-    expect([...PAID_BY_SELECTOR.values()].map(({ name }) => name).sort()).toEqual([...new Set<string>(changing)].sort());
+    expect([...PAID_BY_SELECTOR.values()].map(({ name }) => name).sort()).toEqual(
+      [...new Set<string>(changing)].sort(),
+    );
   });
 
   it("knows the selectors by which others call them", () => {
@@ -65,7 +75,9 @@ describe("checkCeilings", () => {
   });
 
   it("refuses a fee and a size above theirs", () => {
-    expect(checkCeilings({ ...op(), maxFeePerGas: PRICES.feePerGas + 1n }, 36, wgKey, PRICES)).toBe("fee_too_high");
+    expect(checkCeilings({ ...op(), maxFeePerGas: PRICES.feePerGas + 1n }, 36, wgKey, PRICES)).toBe(
+      "fee_too_high",
+    );
     expect(checkCeilings(op(), 37, wgKey, PRICES)).toBe("calldata_too_large");
   });
 });
@@ -76,7 +88,12 @@ describe("costAtMost", () => {
   });
 
   it("takes the ceiling for what is not known yet", () => {
-    const open = op({ callGasLimit: "0x0", verificationGasLimit: null, preVerificationGas: "0x", maxFeePerGas: "0x0" });
+    const open = op({
+      callGasLimit: "0x0",
+      verificationGasLimit: null,
+      preVerificationGas: "0x",
+      maxFeePerGas: "0x0",
+    });
     const gas = wgKey.callGas + wgKey.verificationGas + PRICES.preVerificationGas + 40_000n;
     expect(costAtMost(open, wgKey, PRICES)).toBe(gas * PRICES.feePerGas);
   });

@@ -24,11 +24,17 @@ describe("GET /check", () => {
     expect((await scene.get(`/check?cluster=${CLUSTER}`, TOKEN)).json).toMatchObject({
       cluster: CLUSTER,
       sponsored: true,
-      by: "factory",
+      listed: false,
       groups: ["keys", "csk"],
     });
-    expect((await scene.get(`/check?cluster=${STRANGER}`, TOKEN)).json).toMatchObject({ sponsored: true, by: "list" });
-    expect((await scene.get(`/check?cluster=${PAYMASTER}`, TOKEN)).json).toMatchObject({ sponsored: false, by: null });
+    expect((await scene.get(`/check?cluster=${STRANGER}`, TOKEN)).json).toMatchObject({
+      sponsored: true,
+      listed: true,
+    });
+    expect((await scene.get(`/check?cluster=${PAYMASTER}`, TOKEN)).json).toMatchObject({
+      sponsored: false,
+      listed: false,
+    });
   });
 
   it("wants the token and an address", async () => {
@@ -94,16 +100,32 @@ describe("a malformed body", () => {
     ["no EntryPoint", rpc({ params: [op, "0x00"] }), "params[1]: not an address"],
     ["no chain id", rpc({ params: [op, ENTRY_POINT, "one"] }), "params[2]: not a quantity"],
     ["a negative chain id", rpc({ params: [op, ENTRY_POINT, -1] }), "params[2]: not a quantity"],
-    ["a chain id too large", rpc({ params: [op, ENTRY_POINT, `0x1${"0".repeat(16)}`] }), "params[2]: more than 64 bits"],
+    [
+      "a chain id too large",
+      rpc({ params: [op, ENTRY_POINT, `0x1${"0".repeat(16)}`] }),
+      "params[2]: more than 64 bits",
+    ],
     ["a context that is no object", rpc({ params: [op, ENTRY_POINT, 1, "x"] }), "params[3]: not an object"],
-    ["a token that is no string", rpc({ params: [op, ENTRY_POINT, 1, { token: 1 }] }), "params[3].token: not a string"],
+    [
+      "a token that is no string",
+      rpc({ params: [op, ENTRY_POINT, 1, { token: 1 }] }),
+      "params[3].token: not a string",
+    ],
     ["a sender that is no address", rpcOp({ sender: "0x12" }), "params[0].sender: not an address"],
     ["a nonce that is no quantity", rpcOp({ nonce: "0x" }), "params[0].nonce: not a quantity"],
     ["half a byte", rpcOp({ callData: "0x1" }), "params[0].callData: not hexadecimal bytes"],
     ["no call data", rpcOp({ callData: undefined }), "params[0].callData: not hexadecimal bytes"],
-    ["gas too large", rpcOp({ callGasLimit: `0x1${"0".repeat(30)}` }), "params[0].callGasLimit: more than 120 bits"],
+    [
+      "gas too large",
+      rpcOp({ callGasLimit: `0x1${"0".repeat(30)}` }),
+      "params[0].callGasLimit: more than 120 bits",
+    ],
     ["a factory that is no address", rpcOp({ factory: "0x7702" }), "params[0].factory: not an address"],
-    ["factory data that is no hex", rpcOp({ factory: STRANGER, factoryData: 1 }), "params[0].factoryData: not hex"],
+    [
+      "factory data that is no hex",
+      rpcOp({ factory: STRANGER, factoryData: 1 }),
+      "params[0].factoryData: not hex",
+    ],
   ])("with %s is named and answered with 400", async (_, body, message) => {
     const answer = await (await Scene.fresh()).post("/erc7677", body);
     expect(answer).toMatchObject({ status: 400, json: { jsonrpc: "2.0", error: { code: -32602 } } });
@@ -119,7 +141,8 @@ describe("a malformed body", () => {
 
   it("that is empty, not UTF-8 or too long is refused", async () => {
     const scene = await Scene.fresh();
-    const send = (body: BodyInit | null): Promise<{ status: number }> => scene.fetch("/alchemy", { method: "POST", body });
+    const send = (body: BodyInit | null): Promise<{ status: number }> =>
+      scene.fetch("/alchemy", { method: "POST", body });
     expect((await send(null)).status).toBe(400);
     expect((await send(Uint8Array.of(0xff))).status).toBe(400);
     expect((await send(Uint8Array.of(0x22, 0xc3))).status).toBe(400);
@@ -132,11 +155,20 @@ describe("a malformed body", () => {
     const shaped = fc.record({
       id: fc.anything(),
       method: fc.constantFrom("pm_getPaymasterData", "pm_getPaymasterStubData"),
-      params: fc.oneof(fc.tuple(fc.json().map((text) => JSON.parse(text) as unknown), fc.constant(ENTRY_POINT)), fc.anything()),
+      params: fc.oneof(
+        fc.tuple(
+          fc.json().map((text) => JSON.parse(text) as unknown),
+          fc.constant(ENTRY_POINT),
+        ),
+        fc.anything(),
+      ),
       userOperation: fc.dictionary(fc.constantFrom("sender", "nonce", "callData", "factory"), fc.jsonValue()),
       chainId: fc.jsonValue(),
     });
-    const body = fc.oneof(fc.json(), shaped.map((value) => JSON.stringify(value, (_, v: unknown) => (typeof v === "bigint" ? 0 : v))));
+    const body = fc.oneof(
+      fc.json(),
+      shaped.map((value) => JSON.stringify(value, (_, v: unknown) => (typeof v === "bigint" ? 0 : v))),
+    );
     await fc.assert(
       fc.asyncProperty(fc.constantFrom("/erc7677", "/alchemy"), body, async (path, text) => {
         expect((await scene.post(path, text)).status).toBe(400);
@@ -151,7 +183,12 @@ describe("the configuration", () => {
 
   it("needs little", () => {
     const config = readConfig(complete);
-    expect(config).toMatchObject({ paymaster: null, statsToken: null, pimlicoSecret: null, release: "unknown" });
+    expect(config).toMatchObject({
+      paymaster: null,
+      statsToken: null,
+      pimlicoSecret: null,
+      release: "unknown",
+    });
     expect(config.policy).toMatchObject({ chainId: 1n, entryPoint: ENTRY_POINT });
   });
 
@@ -201,5 +238,8 @@ describe("the configuration", () => {
 it("answers 500 without the cause when something of ours breaks", async () => {
   const scene = await Scene.fresh();
   Object.defineProperty(scene.env, "PROVENANCE", { value: null });
-  expect(await scene.sign(operation(execute(publishWgKey)))).toMatchObject({ status: 500, text: '{"error":"internal"}' });
+  expect(await scene.sign(operation(execute(publishWgKey)))).toMatchObject({
+    status: 500,
+    text: '{"error":"internal"}',
+  });
 });

@@ -21,7 +21,11 @@ function spend(changes: Partial<Spend> = {}): Spend {
   return { sender: MEMBER, nonce: 0n, cluster: CLUSTER, wei: 100n, ...changes };
 }
 
-async function charge(changes: Partial<Spend> = {}, caps: Partial<Caps> = {}, now = NOON): Promise<Reason | null> {
+async function charge(
+  changes: Partial<Spend> = {},
+  caps: Partial<Caps> = {},
+  now = NOON,
+): Promise<Reason | null> {
   return ledger.charge(spend(changes), { ...NO_CAPS, ...caps }, now);
 }
 
@@ -68,6 +72,18 @@ describe("charge", () => {
     expect(await charge({ nonce: 1n, wei: 1n }, { [scope]: { ops: 1, wei: 200n } })).toBe(reason);
     expect(await charge({ nonce: 1n, wei: 1n }, { [scope]: { ops: 2, wei: 101n } })).toBeNull();
     expect(await total()).toEqual({ ops: 2, wei: 101n });
+  });
+
+  it("holds the cluster of the first against all operations under one nonce", async () => {
+    await charge();
+    await charge({ nonce: 1n, cluster: STRANGER });
+    const caps = { cluster: { ops: 9, wei: 150n } };
+    expect(await charge({ cluster: STRANGER, wei: 151n }, caps)).toBe("cluster_cap");
+    expect(await charge({ cluster: STRANGER, wei: 150n }, caps)).toBeNull();
+    expect((await ledger.report(NOON)).clusters).toMatchObject([
+      { address: CLUSTER, wei: 150n },
+      { wei: 100n },
+    ]);
   });
 
   it("still agrees to an operation it has counted when the caps are full", async () => {

@@ -25,7 +25,9 @@ describe("the signature", () => {
   it("holds as Pimlico's own library makes it", async () => {
     expect(await isSigned()).toBe(true);
     expect(await isSigned(headers({ "svix-signature": `v0,AAAA v1,AAAA ${SIGNATURE}` }))).toBe(true);
-    const renamed = [...headers()].map(([name, value]) => [name.replace("svix", "webhook"), value] as [string, string]);
+    const renamed = [...headers()].map(
+      ([name, value]) => [name.replace("svix", "webhook"), value] as [string, string],
+    );
     expect(await isSigned(new Headers(renamed))).toBe(true);
   });
 
@@ -49,7 +51,13 @@ describe("the signature", () => {
 
   it("fails for another body and every other secret", async () => {
     expect(await isSigned(headers(), `${BODY} `)).toBe(false);
-    for (const secret of ["pim_whsec_132xhqfBs1FWqCxTuhU2snMTUp1ndXD", "pim_whsec_", "pim_whsec_w", "pim_whsec_2", "x"]) {
+    for (const secret of [
+      "pim_whsec_132xhqfBs1FWqCxTuhU2snMTUp1ndXD",
+      "pim_whsec_",
+      "pim_whsec_w",
+      "pim_whsec_2",
+      "x",
+    ]) {
       expect(await isSigned(headers(), BODY, secret)).toBe(false);
     }
   });

@@ -1,6 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { GROUPS } from "../src/policy/functions";
-import { judge, type ChainFacts, type Policy, type SponsorshipRequest, type Verdict } from "../src/policy/policy";
+import {
+  judge,
+  type ChainFacts,
+  type Policy,
+  type SponsorshipRequest,
+  type Verdict,
+} from "../src/policy/policy";
 import { readUserOperation } from "../src/userop";
 import {
   CHAIN_ID,
@@ -34,8 +40,15 @@ function facts(known: Partial<ChainFacts> = {}): ChainFacts {
 
 const yes = (): Promise<boolean> => Promise.resolve(true);
 
-function request(callData = execute(publishWgKey), changes: Record<string, unknown> = {}): SponsorshipRequest {
-  return { op: readUserOperation(operation(callData, changes), "op"), chainId: CHAIN_ID, entryPoint: ENTRY_POINT };
+function request(
+  callData = execute(publishWgKey),
+  changes: Record<string, unknown> = {},
+): SponsorshipRequest {
+  return {
+    op: readUserOperation(operation(callData, changes), "op"),
+    chainId: CHAIN_ID,
+    entryPoint: ENTRY_POINT,
+  };
 }
 
 function judgeAt(asked: SponsorshipRequest, known: ChainFacts, policy = POLICY): Promise<Verdict> {
@@ -73,7 +86,9 @@ describe("judge", () => {
     const noSenders = { ...POLICY, senders: new Set<never>() };
     const allowed = facts({ isAllowedApp: yes });
     expect(await judgeAt(request(), allowed, noSenders)).toMatchObject({ approved: true });
-    expect(await judgeAt(request(execute(publishWgKey, STRANGER)), allowed, noSenders)).toEqual(denied("sender_unknown"));
+    expect(await judgeAt(request(execute(publishWgKey, STRANGER)), allowed, noSenders)).toEqual(
+      denied("sender_unknown"),
+    );
     expect(await judgeAt(request("0x"), allowed, noSenders)).toEqual(denied("sender_unknown"));
   });
 
@@ -93,7 +108,12 @@ describe("judge", () => {
   });
 
   it("answers with the first rule that fails", async () => {
-    const empty = { ...POLICY, clusters: new Set<never>(), senders: new Set<never>(), groups: new Set<never>() };
+    const empty = {
+      ...POLICY,
+      clusters: new Set<never>(),
+      senders: new Set<never>(),
+      groups: new Set<never>(),
+    };
     const badProof = execute(dstackRegister({ purpose: "other" }), CLUSTER, 1n);
     const worst: SponsorshipRequest = {
       ...request(badProof, { factory: STRANGER, callGasLimit: "0xffffffff" }),

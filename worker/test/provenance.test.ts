@@ -27,9 +27,21 @@ async function ask<T>(question: (facts: Provenance) => Promise<T>, changes = {})
 describe("a question", () => {
   it.each<[string, (facts: Provenance) => Promise<boolean>, (facts: Provenance) => Promise<boolean>]>([
     ["cluster", (facts) => facts.isCluster(CLUSTER), (facts) => facts.isCluster(STRANGER)],
-    ["member contract", (facts) => facts.isMemberContract(MEMBER), (facts) => facts.isMemberContract(STRANGER)],
-    ["KMS root", (facts) => facts.isKmsRoot(CLUSTER, KMS_ROOT), (facts) => facts.isKmsRoot(CLUSTER, STRANGER)],
-    ["operator", (facts) => facts.isOperator(CLUSTER, OPERATOR), (facts) => facts.isOperator(STRANGER, OPERATOR)],
+    [
+      "member contract",
+      (facts) => facts.isMemberContract(MEMBER),
+      (facts) => facts.isMemberContract(STRANGER),
+    ],
+    [
+      "KMS root",
+      (facts) => facts.isKmsRoot(CLUSTER, KMS_ROOT),
+      (facts) => facts.isKmsRoot(CLUSTER, STRANGER),
+    ],
+    [
+      "operator",
+      (facts) => facts.isOperator(CLUSTER, OPERATOR),
+      (facts) => facts.isOperator(STRANGER, OPERATOR),
+    ],
     ["app", (facts) => facts.isAllowedApp(CLUSTER, STRANGER), (facts) => facts.isAllowedApp(CLUSTER, MEMBER)],
   ])("about a %s is asked once, remembered a day when yes and ten minutes when no", async (_, yes, no) => {
     const puts = vi.spyOn(env.PROVENANCE, "put");
@@ -58,7 +70,9 @@ describe("a question", () => {
   });
 
   it("is asked of all factories that have not said no", async () => {
-    expect(await ask((facts) => facts.isMemberContract(MEMBER), { MEMBER_FACTORIES: OTHER_FACTORY })).toBe(false);
+    expect(await ask((facts) => facts.isMemberContract(MEMBER), { MEMBER_FACTORIES: OTHER_FACTORY })).toBe(
+      false,
+    );
     const changes = { MEMBER_FACTORIES: `${OTHER_FACTORY},${MEMBER_FACTORY}` };
     expect(await ask((facts) => facts.isMemberContract(MEMBER), changes)).toBe(true);
     expect(scene.chain.calls).toBe(2);

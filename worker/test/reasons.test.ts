@@ -64,7 +64,8 @@ const PROVOCATIONS: Record<Reason, Provocation> = {
     env: { CLUSTERS: CLUSTER, SENDERS: MEMBER },
     ask: (scene) => {
       // As of a cluster without the operator facet.
-      scene.chain.broken = () => Response.json({ jsonrpc: "2.0", id: 1, error: { code: 3, message: "reverted" } });
+      scene.chain.broken = () =>
+        Response.json({ jsonrpc: "2.0", id: 1, error: { code: 3, message: "reverted" } });
       return scene.sign(operation(execute(operatorRegister(voucher(FAR_FUTURE)))));
     },
   },

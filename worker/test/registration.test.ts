@@ -41,7 +41,11 @@ function flipBit(bytes: Hex, bit: number): Hex {
 function withHighS(signature: Hex): Hex {
   const bytes = hexToBytes(signature);
   const s = SECP256K1_N - BigInt(toHex(bytes.subarray(32, 64)));
-  return concatHex([toHex(bytes.subarray(0, 32)), toHex(s, { size: 32 }), toHex(1 - bytes[64]!, { size: 1 })]);
+  return concatHex([
+    toHex(bytes.subarray(0, 32)),
+    toHex(s, { size: 32 }),
+    toHex(1 - bytes[64]!, { size: 1 }),
+  ]);
 }
 
 describe("dstack proof", () => {
@@ -51,7 +55,10 @@ describe("dstack proof", () => {
 
   it("holds with recovery ids 27 and 28 as with 0 and 1", () => {
     const shifted = (signature: Hex): Hex =>
-      concatHex([signature.slice(0, 130) as Hex, toHex(Number(`0x${signature.slice(130)}`) + 27, { size: 1 })]);
+      concatHex([
+        signature.slice(0, 130) as Hex,
+        toHex(Number(`0x${signature.slice(130)}`) + 27, { size: 1 }),
+      ]);
     const { messageSignature, appSignature, kmsSignature } = DSTACK_PROOF;
     expect(
       checkProof({
@@ -88,7 +95,9 @@ describe("dstack proof", () => {
   it("binds every key", () => {
     for (const changed of [0, 1, 2]) {
       const [x, wg, ed] = KEYS.map((key, index) => (index === changed ? flipBit(key, 9) : key));
-      expect(checkDstackProof([DSTACK_PROOF, MEMBER, x!, wg!, ed!], MEMBER, CLUSTER)).toEqual({ reason: "proof_binding" });
+      expect(checkDstackProof([DSTACK_PROOF, MEMBER, x!, wg!, ed!], MEMBER, CLUSTER)).toEqual({
+        reason: "proof_binding",
+      });
     }
   });
 
@@ -121,7 +130,9 @@ describe("voucher", () => {
   it("leads to the operator who signed it, up to its last second", () => {
     const proof = voucher(1_000n);
     expect(checkVoucher([proof, MEMBER, ...KEYS], MEMBER, CLUSTER, 1_000)).toEqual({ root: OPERATOR });
-    expect(checkVoucher([proof, MEMBER, ...KEYS], MEMBER, CLUSTER, 1_001)).toEqual({ reason: "voucher_expired" });
+    expect(checkVoucher([proof, MEMBER, ...KEYS], MEMBER, CLUSTER, 1_001)).toEqual({
+      reason: "voucher_expired",
+    });
   });
 
   it("fails when another is named as its signer, its member or its cluster", () => {

@@ -16,10 +16,12 @@ export const SCENARIOS_DIR = fileURLToPath(new URL("..", import.meta.url)).repla
 async function execute(files) {
   const tests = runTests({ files, concurrency: 1 });
   const counts = { passed: 0, failed: 0, skipped: 0 };
-  const count = (name) => ({ details, skip }) => {
-    if (details.type === "suite") return;
-    counts[skip === undefined ? name : "skipped"] += 1;
-  };
+  const count =
+    (name) =>
+    ({ details, skip }) => {
+      if (details.type === "suite") return;
+      counts[skip === undefined ? name : "skipped"] += 1;
+    };
   tests.on("test:pass", count("passed"));
   tests.on("test:fail", count("failed"));
   await finished(tests.compose(new Spec()).on("data", (text) => process.stdout.write(text)));
@@ -38,8 +40,8 @@ function findings(instance) {
 
 // Gives the exit code.
 export async function runScenarios({ suite, files, options }) {
-  const instance = openInstance(suite);
-  process.env.DEVNET_INSTANCE = suite; // for the test files, which are processes of their own
+  process.env.DEVNET_INSTANCE ||= suite; // the test files, which are processes of their own, read it too
+  const instance = openInstance(process.env.DEVNET_INSTANCE);
   const say = (subject, text) => console.log(`${suite}: ${subject.padEnd(10)} ${text}`);
   const started = Date.now();
   let counts = { passed: 0, failed: 1, skipped: 0 };
@@ -60,6 +62,7 @@ export async function runScenarios({ suite, files, options }) {
   if (!process.env.KEEP) await down(instance, { keepLogs: counts.failed > 0 });
   if (counts.failed > 0) console.log(`${suite}: the logs are in ${instance.logs}`);
   process.stdout.write(figures);
-  console.log(`${suite}: ${counts.passed} passed, ${counts.failed} failed${counts.skipped ? `, ${counts.skipped} skipped` : ""}`);
+  const skipped = counts.skipped ? `, ${counts.skipped} skipped` : "";
+  console.log(`${suite}: ${counts.passed} passed, ${counts.failed} failed${skipped}`);
   return counts.failed > 0 ? 1 : 0;
 }

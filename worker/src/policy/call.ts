@@ -11,8 +11,8 @@ export interface Call {
 }
 
 /**
- * Null when the call data is not an `execute`, or not in the one encoding that every decoder reads alike: what is
- * judged here is then what the contract does.
+ * Null when the call data is not an `execute`, or not in the one encoding that every decoder reads alike:
+ * what is judged here is then what the contract does.
  */
 export function decodeExecute(callData: Hex): Call | null {
   try {

@@ -68,7 +68,11 @@ async function isKnownSender(
   return facts.isAllowedApp(call.target, sender);
 }
 
-async function checkDstackRegistration(call: Call, sender: Address, facts: ChainFacts): Promise<Reason | null> {
+async function checkDstackRegistration(
+  call: Call,
+  sender: Address,
+  facts: ChainFacts,
+): Promise<Reason | null> {
   const args = decodeDstackRegistration(call.data);
   if (args === null) return "proof_malformed";
   const result = checkDstackProof(args, sender, call.target);
@@ -101,7 +105,10 @@ async function checkRegistration(
   return null;
 }
 
-/** Every rule but the token and the daily caps, in the order of PROTOCOL section 13; the first that fails answers. */
+/**
+ * Every rule but the token and the daily caps, in the order of PROTOCOL section 13; the first that fails
+ * answers.
+ */
 export async function judge(
   { op, chainId, entryPoint }: SponsorshipRequest,
   policy: Policy,

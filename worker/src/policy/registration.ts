@@ -1,6 +1,7 @@
 /**
- * Registration proofs, verified as the attestor facets do (PROTOCOL sections 2.5 and 2.6), so that a proof which the
- * chain would refuse costs nobody anything. Whether the root of a proof is allowed is the chain's to say.
+ * Registration proofs, verified as the attestor facets do (PROTOCOL sections 2.5 and 2.6), so that a proof
+ * which the chain would refuse costs nobody anything. Whether the root of a proof is allowed is the chain's
+ * to say.
  */
 import {
   concatHex,
@@ -22,7 +23,7 @@ import { clusterAbi } from "../abi";
 import { compressedKeyToAddress, recoverSigner } from "../signature";
 import type { Reason } from "./reasons";
 
-export const BINDING_PURPOSE = "attestmesh.binding.v1";
+const BINDING_PURPOSE = "attestmesh.binding.v1";
 
 const dstackAbi = [getAbiItem({ abi: clusterAbi, name: "dstack_register" })] as const;
 const operatorAbi = [getAbiItem({ abi: clusterAbi, name: "operator_register" })] as const;

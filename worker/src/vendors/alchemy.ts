@@ -1,6 +1,6 @@
 /**
- * Custom rules of Alchemy's Gas Manager. `webhookData` is the operator's token. Every decision is HTTP 200, since a
- * policy may be set to sponsor whatever fails.
+ * Custom rules of Alchemy's Gas Manager. `webhookData` is the operator's token. Every decision is HTTP 200,
+ * since a policy may be set to sponsor whatever fails.
  */
 import { bearerToken, parseJson, readBody } from "../http";
 import { readObject, readQuantity, readString } from "../parse";

@@ -4,9 +4,15 @@ import type { PaymasterConfig } from "../env";
 import { BadRequest } from "../errors";
 import { bearerToken, parseJson, readBody } from "../http";
 import { readAddress, readObject, readQuantity, readString, type Json } from "../parse";
-import { POST_OP_GAS, signPaymasterData, stubPaymasterData, VERIFICATION_GAS, type Validity } from "../paymaster";
+import {
+  POST_OP_GAS,
+  signPaymasterData,
+  stubPaymasterData,
+  VERIFICATION_GAS,
+  type Validity,
+} from "../paymaster";
 import type { SponsorshipRequest } from "../policy/policy";
-import { REASONS, type Reason } from "../policy/reasons";
+import { REASONS, retryAfterSeconds, statusOf, type Reason } from "../policy/reasons";
 import { checkToken, decide, type Services } from "../sponsor";
 import { readUserOperation } from "../userop";
 
@@ -37,10 +43,12 @@ function readCall(json: Json): PaymasterCall {
   if (!Array.isArray(json.params)) throw new BadRequest("params: not an array");
   const [op, entryPoint, chainId, context] = json.params as unknown[];
   const { token } = readObject(context ?? {}, "params[3]");
+  const given = readUserOperation(op, "params[0]");
+  const paymasterVerificationGasLimit = given.paymasterVerificationGasLimit || VERIFICATION_GAS;
   return {
     method,
     request: {
-      op: readUserOperation(op, "params[0]"),
+      op: { ...given, paymasterVerificationGasLimit },
       entryPoint: readAddress(entryPoint, "params[1]"),
       chainId: readQuantity(chainId, "params[2]", 64),
     },
@@ -68,20 +76,20 @@ function signedResult(
   paymaster: PaymasterConfig,
   validity: Validity,
 ): Json {
-  const signed = { ...op, paymasterVerificationGasLimit: op.paymasterVerificationGasLimit || VERIFICATION_GAS };
   return {
     paymaster: paymaster.address,
-    paymasterData: signPaymasterData(signed, paymaster.address, chainId, validity, paymaster.signerKey),
-    paymasterVerificationGasLimit: numberToHex(signed.paymasterVerificationGasLimit),
-    paymasterPostOpGasLimit: numberToHex(signed.paymasterPostOpGasLimit),
+    paymasterData: signPaymasterData(op, paymaster.address, chainId, validity, paymaster.signerKey),
+    paymasterVerificationGasLimit: numberToHex(op.paymasterVerificationGasLimit),
+    paymasterPostOpGasLimit: numberToHex(op.paymasterPostOpGasLimit),
   };
 }
 
-function denied(id: string | number | null, reason: Reason): Response {
+function denied(id: string | number | null, reason: Reason, nowMs: number): Response {
   const { text, final } = REASONS[reason];
   const error = { code: DENIED_CODE, message: `sponsorship denied: ${text}`, data: { reason, final } };
-  const status = reason === "token_missing" ? 401 : reason === "token_wrong" ? 403 : 200;
-  return Response.json({ jsonrpc: "2.0", id, error }, { status });
+  const seconds = retryAfterSeconds(reason, nowMs);
+  const headers = seconds === null ? {} : { "retry-after": String(seconds) };
+  return Response.json({ jsonrpc: "2.0", id, error }, { status: statusOf(reason), headers });
 }
 
 export async function handleErc7677(http: Request, services: Services): Promise<Response> {
@@ -96,12 +104,10 @@ export async function handleErc7677(http: Request, services: Services): Promise<
     const isFinal = method === "pm_getPaymasterData";
     const reason =
       (await checkToken(token || bearerToken(http), services)) ?? (await decide(request, isFinal, services));
-    if (reason !== null) return denied(id, reason);
+    if (reason !== null) return denied(id, reason, services.nowMs);
 
     const validity = validityAt(services.nowMs);
-    const result = isFinal
-      ? signedResult(request, paymaster, validity)
-      : stubResult(paymaster, validity);
+    const result = isFinal ? signedResult(request, paymaster, validity) : stubResult(paymaster, validity);
     return Response.json({ jsonrpc: "2.0", id, result });
   } catch (error) {
     if (!(error instanceof BadRequest)) throw error;

@@ -1,7 +1,7 @@
 /**
- * The signature on Pimlico's webhooks, as `@pimlico/webhook` checks it: HMAC-SHA-256 over `id.timestamp.body`. The
- * secret's key is unusual: the text after the prefix read in base 57, written as hexadecimal digits, and these read as
- * base64.
+ * The signature on Pimlico's webhooks, as `@pimlico/webhook` checks it: HMAC-SHA-256 over
+ * `id.timestamp.body`. The secret's key is unusual: the text after the prefix read in base 57, written as
+ * hexadecimal digits, and these read as base64.
  */
 const SECRET_PREFIX = "pim_whsec_";
 
@@ -10,7 +10,9 @@ const DIGITS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvxyz";
 
 const TOLERANCE_SECONDS = 300;
 
-/** Whole bytes as hexadecimal, a leading zero digit being a zero byte; null when a character is not a digit. */
+/**
+ * Whole bytes as hexadecimal, a leading zero digit being a zero byte; null when a character is not a digit.
+ */
 function digitsToHex(text: string): string | null {
   let value = 0n;
   for (const character of text) {
@@ -46,7 +48,8 @@ export async function isSignedByPimlico(
   secret: string,
   nowMs: number,
 ): Promise<boolean> {
-  const header = (name: string): string => headers.get(`svix-${name}`) ?? headers.get(`webhook-${name}`) ?? "";
+  const header = (name: string): string =>
+    headers.get(`svix-${name}`) ?? headers.get(`webhook-${name}`) ?? "";
   const timestamp = header("timestamp");
   const age = Math.floor(nowMs / 1000) - Number(timestamp || NaN);
   if (!(Math.abs(age) <= TOLERANCE_SECONDS)) return false;

@@ -66,11 +66,14 @@ export interface Voucher {
 export function voucher(expiry: bigint, member: Address = MEMBER): Voucher {
   const ownerKey = registration.owner;
   const raw = keccak256(
-    encodeAbiParameters(parseAbiParameters("string, address, address, bytes32, bytes32, bytes32, address, uint64"), [
-      ...(["attestmesh.operator.bind.v1", CLUSTER, member] as const),
-      ...KEYS,
-      ...([ownerKey, expiry] as const),
-    ]),
+    encodeAbiParameters(
+      parseAbiParameters("string, address, address, bytes32, bytes32, bytes32, address, uint64"),
+      [
+        ...(["attestmesh.operator.bind.v1", CLUSTER, member] as const),
+        ...KEYS,
+        ...([ownerKey, expiry] as const),
+      ],
+    ),
   );
   return { signer: OPERATOR, ownerKey, expiry, signature: signHash(hashMessage({ raw }), OPERATOR_KEY) };
 }
@@ -84,7 +87,11 @@ export function dstackRegister(proof: Partial<DstackProof> = {}, member: Address
 }
 
 export function operatorRegister(proof: Voucher, member: Address = MEMBER): Hex {
-  return encodeFunctionData({ abi: clusterAbi, functionName: "operator_register", args: [proof, member, ...KEYS] });
+  return encodeFunctionData({
+    abi: clusterAbi,
+    functionName: "operator_register",
+    args: [proof, member, ...KEYS],
+  });
 }
 
 export function send(bytes: number): Hex {
@@ -95,7 +102,11 @@ export function send(bytes: number): Hex {
   });
 }
 
-export const publishWgKey = encodeFunctionData({ abi: clusterAbi, functionName: "publishWgKey", args: [KEYS[1]] });
+export const publishWgKey = encodeFunctionData({
+  abi: clusterAbi,
+  functionName: "publishWgKey",
+  args: [KEYS[1]],
+});
 
 export function execute(data: Hex, target: Address = CLUSTER, value = 0n): Hex {
   return encodeFunctionData({ abi: memberAbi, functionName: "execute", args: [target, value, data] });
@@ -103,7 +114,9 @@ export function execute(data: Hex, target: Address = CLUSTER, value = 0n): Hex {
 
 /** A whole proof by fresh keys, of which nothing is wrong but that nobody allows its KMS root. */
 export function selfMadeProof(member: Address): DstackProof {
-  const [derivedKey, appKey, kmsKey] = (["d1", "a1", "c1"] as const).map((byte) => `0x${byte.repeat(32)}` as Hex);
+  const [derivedKey, appKey, kmsKey] = (["d1", "a1", "c1"] as const).map(
+    (byte) => `0x${byte.repeat(32)}` as Hex,
+  );
   const publicKey = (key: Hex): Hex => toHex(secp256k1.getPublicKey(key.slice(2), true));
   const appId = member.toLowerCase() as Hex;
   const bindHash = keccak256(

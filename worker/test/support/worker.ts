@@ -6,7 +6,16 @@ import { vi } from "vitest";
 import { clusterAbi, clusterFactoryAbi, memberFactoryAbi } from "../../src/abi";
 import type { Env } from "../../src/env";
 import worker from "../../src/index";
-import { CHAIN_ID, CLUSTER, CLUSTER_FACTORY, ENTRY_POINT, KMS_ROOT, MEMBER, MEMBER_FACTORY, OPERATOR } from "./mesh";
+import {
+  CHAIN_ID,
+  CLUSTER,
+  CLUSTER_FACTORY,
+  ENTRY_POINT,
+  KMS_ROOT,
+  MEMBER,
+  MEMBER_FACTORY,
+  OPERATOR,
+} from "./mesh";
 
 export const TOKEN = "the-token";
 export const STATS_TOKEN = "the-stats-token";
@@ -47,7 +56,10 @@ export class FakeChain {
     this.calls += 1;
     if (url.startsWith("http://dead.")) throw new TypeError("network connection lost");
     if (this.broken) return this.broken();
-    const { id, params } = JSON.parse(String(init?.body)) as { id: number; params: [{ to: Address; data: Hex }] };
+    const { id, params } = JSON.parse(String(init?.body)) as {
+      id: number;
+      params: [{ to: Address; data: Hex }];
+    };
     const [{ to, data }] = params;
     const bit = this.#yes.has(`${to}/${data}`) ? "1" : "0";
     return Response.json({ jsonrpc: "2.0", id, result: `0x${bit.padStart(64, "0")}` });
@@ -83,7 +95,9 @@ export class Scene {
       PROVENANCE: env.PROVENANCE,
       LEDGER: new Proxy(env.LEDGER, {
         get: (ledger, property) =>
-          property === "idFromName" ? () => ledger.idFromName(name) : () => ledger.get(ledger.idFromName(name)),
+          property === "idFromName"
+            ? () => ledger.idFromName(name)
+            : () => ledger.get(ledger.idFromName(name)),
       }),
     };
   }
@@ -96,12 +110,20 @@ export class Scene {
 
   async fetch(path: string, init?: RequestInit): Promise<Answer> {
     const ctx = createExecutionContext();
-    const request = new Request(`https://worker.test${path}`, init) as Request<unknown, IncomingRequestCfProperties>;
+    const request = new Request(`https://worker.test${path}`, init) as Request<
+      unknown,
+      IncomingRequestCfProperties
+    >;
     const response = await worker.fetch(request, this.env, ctx);
     const text = await response.text();
     await waitOnExecutionContext(ctx);
     const isJson = response.headers.get("content-type")?.includes("json");
-    return { status: response.status, headers: response.headers, text, json: isJson ? JSON.parse(text) : null };
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      json: isJson ? JSON.parse(text) : null,
+    };
   }
 
   get(path: string, token?: string): Promise<Answer> {
@@ -109,17 +131,28 @@ export class Scene {
   }
 
   post(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
-    return this.fetch(path, { method: "POST", headers, body: typeof body === "string" ? body : JSON.stringify(body) });
+    return this.fetch(path, {
+      method: "POST",
+      headers,
+      body: typeof body === "string" ? body : JSON.stringify(body),
+    });
   }
 
-  /** Calls the paymaster service with the right token, EntryPoint and chain, unless `changes` says otherwise. */
+  /**
+   * Calls the paymaster service with the right token, EntryPoint and chain, unless `changes` says otherwise.
+   */
   async rpc(
     method: string,
     op: unknown,
     changes: { context?: unknown; entryPoint?: unknown; chainId?: unknown } = {},
   ): Promise<Answer> {
     const { context = { token: TOKEN }, entryPoint = ENTRY_POINT, chainId = "0x2105" } = changes;
-    return this.post("/erc7677", { jsonrpc: "2.0", id: 7, method, params: [op, entryPoint, chainId, context] });
+    return this.post("/erc7677", {
+      jsonrpc: "2.0",
+      id: 7,
+      method,
+      params: [op, entryPoint, chainId, context],
+    });
   }
 
   sign(op: unknown, changes = {}): Promise<Answer> {

@@ -8,6 +8,8 @@
 #include "agent/transport/clock.h"
 #include "agent/transport/frame.h"
 
+#define RTT_INTERVAL_MS 1000
+
 static void counter_add(_Atomic uint64_t *counter, uint64_t amount)
 {
     const uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
@@ -47,6 +49,7 @@ void peer_read_counters(const struct peer *peer, struct transport_counters *out)
         .dropped_down = counter_read(&counters->dropped_down),
         .dropped_malformed = counter_read(&counters->dropped_malformed),
         .streams = counter_read(&counters->streams),
+        .rtt_us = atomic_load_explicit(&counters->rtt_us, memory_order_relaxed),
     };
 }
 
@@ -98,10 +101,20 @@ static void on_datagram(void *owner, const uint8_t *data, size_t len)
         counter_add(&peer->counters.dropped_malformed, 1);
 }
 
+/* Once in a while: the kernel keeps an average anyway. */
+static void peer_note_rtt(struct peer *peer, uint64_t now_ms)
+{
+    if (!peer->current || now_ms - peer->rtt_read_ms < RTT_INTERVAL_MS)
+        return;
+    peer->rtt_read_ms = now_ms;
+    atomic_store_explicit(&peer->counters.rtt_us, stream_rtt_us(peer->current), memory_order_relaxed);
+}
+
 static void on_batch_end(void *owner)
 {
-    const struct peer *peer = owner;
+    struct peer *peer = owner;
     bridge_flush(peer->host->bridge);
+    peer_note_rtt(peer, clock_monotonic_ms());
 }
 
 void peer_count_handed(struct peer *peer, uint64_t count, uint64_t bytes, int error)

@@ -46,6 +46,7 @@ struct peer_counters {
     _Atomic uint64_t dropped_down;
     _Atomic uint64_t dropped_malformed;
     _Atomic uint64_t streams;
+    _Atomic uint32_t rtt_us;
 };
 
 struct peer {
@@ -63,6 +64,7 @@ struct peer {
     TAILQ_ENTRY(peer) due_link;
     unsigned dials;
     uint64_t current_since_ms;
+    uint64_t rtt_read_ms;
 };
 
 /* On the control thread; NULL without memory. peer_free wants a peer without streams. */

@@ -418,6 +418,13 @@ const struct transport_peer *stream_remote(const struct stream *stream)
     return stream->remote;
 }
 
+uint32_t stream_rtt_us(const struct stream *stream)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof(info);
+    return getsockopt(stream->fd, IPPROTO_TCP, TCP_INFO, &info, &size) ? 0 : info.tcpi_rtt;
+}
+
 enum queue_verdict stream_send(struct stream *stream, const uint8_t *data, size_t len, uint64_t now_ms)
 {
     const enum queue_verdict verdict = frame_is_urgent(data, len)

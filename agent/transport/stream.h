@@ -75,6 +75,9 @@ enum transport_direction stream_direction(const struct stream *stream);
 /* The member at the other end; NULL for an accepted stream that is not open. */
 const struct transport_peer *stream_remote(const struct stream *stream);
 
+/* What TCP takes for the round trip, in microseconds; 0 when it does not know. */
+uint32_t stream_rtt_us(const struct stream *stream);
+
 /* Queues a datagram on an open stream. It leaves with the next stream_host_flush. */
 enum queue_verdict stream_send(struct stream *stream, const uint8_t *data, size_t len, uint64_t now_ms);
 

@@ -98,19 +98,35 @@ static const char *format_short_id(const uint8_t *id, char out[2 * SHORT_BYTES +
 
 void show_peers_header(void)
 {
-    printf("%5s  %-12s  %-15s  %-5s  %-9s  %-9s  %10s  %10s  %s\n", "INDEX", "MEMBER", "ADDRESS", "STATE",
-           "TRANSPORT", "HANDSHAKE", "RECEIVED", "SENT", "PROBLEM");
+    printf("%5s  %-12s  %-15s  %-5s  %-9s  %-9s  %10s  %10s  %8s  %7s  %s\n", "INDEX", "MEMBER", "ADDRESS",
+           "STATE", "TRANSPORT", "HANDSHAKE", "RECEIVED", "SENT", "DROPPED", "RTT", "PROBLEM");
+}
+
+/* Datagrams that the transport dropped, and its round trip; dashes when it does not know the peer. */
+static void format_stream(const api_Peer *peer, char dropped[AMOUNT_SIZE], char rtt[AMOUNT_SIZE])
+{
+    const api_Stream *stream = &peer->stream;
+    snprintf(dropped, AMOUNT_SIZE, "-");
+    snprintf(rtt, AMOUNT_SIZE, "-");
+    if (!peer->has_stream)
+        return;
+    snprintf(dropped, AMOUNT_SIZE, "%" PRIu64,
+             stream->dropped_late + stream->dropped_full + stream->dropped_down + stream->dropped_malformed);
+    if (stream->rtt_us)
+        snprintf(rtt, AMOUNT_SIZE, "%.1f ms", stream->rtt_us / 1000.0);
 }
 
 void show_peer_text(const api_Peer *peer)
 {
     char id[2 * SHORT_BYTES + 1], age[AMOUNT_SIZE] = "never", rx[AMOUNT_SIZE], tx[AMOUNT_SIZE];
+    char dropped[AMOUNT_SIZE], rtt[AMOUNT_SIZE];
     if (peer->has_handshake_age_s)
         format_age(peer->handshake_age_s, age);
-    printf("%5" PRIu32 "  %-12s  %-15s  %-5s  %-9s  %-9s  %10s  %10s  %s\n", peer->index,
+    format_stream(peer, dropped, rtt);
+    printf("%5" PRIu32 "  %-12s  %-15s  %-5s  %-9s  %-9s  %10s  %10s  %8s  %7s  %s\n", peer->index,
            format_short_id(peer->member_id, id), peer->mesh_ipv4, peer->up ? "up" : "down",
            api_transport_name(peer->transport), age, format_amount(peer->rx_bytes, rx),
-           format_amount(peer->tx_bytes, tx), peer->problem);
+           format_amount(peer->tx_bytes, tx), dropped, rtt, peer->problem);
 }
 
 static void format_time(uint64_t unix_ms, char out[32])
@@ -238,6 +254,20 @@ void show_status_json(const api_Status *status, const api_Self *self)
     print_object(object);
 }
 
+static json_object *object_of_stream(const api_Stream *stream)
+{
+    json_object *object = json_object_new_object();
+    add_count(object, "sent", stream->sent);
+    add_count(object, "received", stream->received);
+    add_count(object, "dropped_late", stream->dropped_late);
+    add_count(object, "dropped_full", stream->dropped_full);
+    add_count(object, "dropped_down", stream->dropped_down);
+    add_count(object, "dropped_malformed", stream->dropped_malformed);
+    add_count(object, "streams", stream->streams);
+    add_count(object, "rtt_us", stream->rtt_us);
+    return object;
+}
+
 static json_object *object_of_peer(const api_Peer *peer)
 {
     json_object *object = json_object_new_object();
@@ -257,6 +287,7 @@ static json_object *object_of_peer(const api_Peer *peer)
                            peer->has_handshake_age_s ? json_object_new_uint64(peer->handshake_age_s) : NULL);
     add_count(object, "rx_bytes", peer->rx_bytes);
     add_count(object, "tx_bytes", peer->tx_bytes);
+    json_object_object_add(object, "stream", peer->has_stream ? object_of_stream(&peer->stream) : NULL);
     add_text(object, "problem", peer->problem);
     return object;
 }

@@ -97,6 +97,24 @@ static void write_problem(const struct core_member *member, char *out, size_t si
         snprintf(out, size, "%s", member->link_text);
 }
 
+static bool read_stream(const struct views *views, uint32_t index, api_Stream *out)
+{
+    struct transport_counters counters;
+    if (!views->transport || transport_read_counters(views->transport, index, &counters))
+        return false;
+    *out = (api_Stream){
+        .sent = counters.sent,
+        .received = counters.received,
+        .dropped_late = counters.dropped_late,
+        .dropped_full = counters.dropped_full,
+        .dropped_down = counters.dropped_down,
+        .dropped_malformed = counters.dropped_malformed,
+        .streams = counters.streams,
+        .rtt_us = counters.rtt_us,
+    };
+    return true;
+}
+
 static bool get_peer(void *user, uint32_t index, api_Peer *out)
 {
     const struct views *views = user;
@@ -122,6 +140,7 @@ static bool get_peer(void *user, uint32_t index, api_Peer *out)
         out->handshake_age_s = member.handshake_age_s;
     out->rx_bytes = member.rx_bytes;
     out->tx_bytes = member.tx_bytes;
+    out->has_stream = read_stream(views, index, &out->stream);
     write_problem(&member, out->problem, sizeof(out->problem));
     return true;
 }

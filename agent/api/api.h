@@ -24,6 +24,12 @@ struct api_source {
     /* The registry entry at `index`, a removed one too. False when it is this node, or does not exist. */
     bool (*get_peer)(void *user, uint32_t index, api_Peer *out);
 
+    /* The newest generation of the cluster shared key that is held; false when none is. */
+    bool (*key_generation)(void *user, uint64_t *out);
+
+    /* A generation of the cluster shared key. UNSPECIFIED when it is in `out`, else the error's code. */
+    api_Error_Code (*get_key)(void *user, uint64_t generation, api_ClusterSharedKey *out);
+
     void *user;
 };
 

@@ -37,7 +37,7 @@ struct onchain {
     uint32_t page_offset;          /* READ_PAGE in progress */
     struct core_record page[CORE_PAGE_MAX];
     struct event *refusals; /* answers requests that could not even begin */
-    bool identity_refused, self_refused, register_refused, state_refused, page_refused;
+    bool identity_refused, self_refused, register_refused, commit_refused, state_refused, page_refused;
 };
 
 /* ---- Answers ---- */
@@ -53,6 +53,13 @@ static void answer_failure(struct onchain *onchain, enum core_event_type type, c
     log_warn(type == CORE_EVENT_IDENTITY_FAILED ? "identity.failed" : "registration.failed",
              log_text("reason", text), log_bool("retry", retryable));
     answer(onchain, &(struct core_event){.type = type, .failure = {.text = text, .retryable = retryable}});
+}
+
+static void answer_commit_failed(struct onchain *onchain, const char *text)
+{
+    log_warn("csk.commit_failed", log_text("reason", text));
+    answer(onchain, &(struct core_event){.type = CORE_EVENT_CSK_FAILED,
+                                         .csk_failure = {.what = CORE_CSK_COMMIT, .text = text}});
 }
 
 static void answer_read_failed(struct onchain *onchain, enum core_read what, const char *text)
@@ -78,6 +85,8 @@ static void on_refusals(evutil_socket_t fd, short what, void *user)
         answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, text, true);
     if (take_flag(&onchain->register_refused))
         answer_failure(onchain, CORE_EVENT_REGISTER_FAILED, text, true);
+    if (take_flag(&onchain->commit_refused))
+        answer_commit_failed(onchain, text);
     if (take_flag(&onchain->self_refused))
         answer_read_failed(onchain, CORE_READ_SELF, text);
     if (take_flag(&onchain->state_refused))
@@ -270,7 +279,21 @@ void onchain_read_self(struct onchain *onchain)
            &onchain->self_refused);
 }
 
-/* ---- Registration ---- */
+/* ---- UserOperations: registration, the CSK's commitment ---- */
+
+/* Makes the member contract call the cluster. */
+static bool start_operation(struct onchain *onchain, const struct abi_writer *inner,
+                            operation_progress_fn progress, operation_done_fn done)
+{
+    const struct core_identity *identity = &onchain->identity;
+    struct abi_writer call = {0};
+    cluster_put_execute(&call, &identity->cluster, inner->data, inner->len);
+    if (!inner->failed && !call.failed)
+        onchain->operation = operation_start(&onchain->services, &identity->member_contract, call.data,
+                                             call.len, onchain->keys.owner, progress, done, onchain);
+    abi_writer_free(&call);
+    return onchain->operation;
+}
 
 static void on_register_progress(void *user, enum operation_state state, const char *detail)
 {
@@ -296,23 +319,47 @@ static void on_registered(void *user, const struct operation_result *result)
 static bool start_registration(struct onchain *onchain)
 {
     const struct core_identity *identity = &onchain->identity;
-    struct abi_writer registration = {0}, call = {0};
+    struct abi_writer registration = {0};
     struct am_err err;
-    if (attestor_build_registration(onchain->attestor, &identity->cluster, &identity->member_contract,
-                                    &onchain->keys.keys, &registration, &err) == 0)
-        cluster_put_execute(&call, &identity->cluster, registration.data, registration.len);
-    if (call.len > 0 && !call.failed)
-        onchain->operation =
-            operation_start(&onchain->services, &identity->member_contract, call.data, call.len,
-                            onchain->keys.owner, on_register_progress, on_registered, onchain);
+    const bool started =
+        attestor_build_registration(onchain->attestor, &identity->cluster, &identity->member_contract,
+                                    &onchain->keys.keys, &registration, &err) == 0 &&
+        start_operation(onchain, &registration, on_register_progress, on_registered);
     abi_writer_free(&registration);
-    abi_writer_free(&call);
-    return onchain->operation;
+    return started;
 }
 
 void onchain_register(struct onchain *onchain)
 {
     expect(onchain, start_registration(onchain), &onchain->register_refused);
+}
+
+static void on_commit_progress(void *user, enum operation_state state, const char *detail)
+{
+    (void)user;
+    log_info("csk.commit_step", log_text("step", operation_state_name(state)), log_text("detail", detail));
+}
+
+static void on_committed(void *user, const struct operation_result *result)
+{
+    struct onchain *onchain = user;
+    onchain->operation = NULL;
+    if (result->code != 0) {
+        answer_commit_failed(onchain, result->error);
+        return;
+    }
+    log_info("csk.committed", log_bytes("operation", result->hash.b, 32),
+             log_bytes("transaction", result->tx_hash.b, 32));
+    answer(onchain, &(struct core_event){.type = CORE_EVENT_CSK_COMMITTED});
+}
+
+void onchain_commit_csk(struct onchain *onchain, const struct core_csk *csk)
+{
+    struct abi_writer call = {0};
+    cluster_put_set_csk_commitment(&call, csk->generation, &csk->commitment);
+    expect(onchain, start_operation(onchain, &call, on_commit_progress, on_committed),
+           &onchain->commit_refused);
+    abi_writer_free(&call);
 }
 
 /* ---- Registry state: one call while nothing changes; what changed is read again at one block ---- */
@@ -338,6 +385,8 @@ static void on_pinned_state(void *user, const struct chain_result *result)
         .removed = state->removed,
         .cidr_ip = state->cidr_ip,
         .cidr_prefix = state->cidr_prefix,
+        .csk_generation = state->csk_generation,
+        .csk_commitment = state->csk_commitment,
     };
     answer_state(onchain);
 }
@@ -403,6 +452,11 @@ void onchain_read_page(struct onchain *onchain, uint64_t block, uint32_t offset,
     expect(onchain,
            chain_read_page(onchain->node, &onchain->identity.cluster, offset, limit, block, on_page, onchain),
            &onchain->page_refused);
+}
+
+struct attestor *onchain_attestor(const struct onchain *onchain)
+{
+    return onchain->attestor;
 }
 
 const struct secret *onchain_seed(const struct onchain *onchain)

@@ -6,12 +6,16 @@
 #include "agent/core/core.h"
 #include "agent/http.h"
 
+struct mesh;
 struct transport;
+struct vault;
 
 /* What the views read; the pointers are filled in as the parts come to life, and may be NULL before. */
 struct views {
     const struct core *core;
     const struct transport *transport;
+    const struct mesh *mesh;
+    const struct vault *vault;
     uint64_t started_ms;        /* of the core's clock */
     char reason[CORE_TEXT_MAX]; /* memory for the health answer */
 };

@@ -171,7 +171,7 @@ static void get_health(void *user, struct http_health *out)
         .reason = views->reason,
         .first_converged = status.first_converged,
         .csk_acquired = status.csk_acquired,
-        .live_peers = status.up_peers + (status.registered ? 1 : 0),
+        .live_peers = status.heard_members,
     };
 }
 

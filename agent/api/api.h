@@ -27,6 +27,11 @@ struct api_source {
 
     /* What this node had done on chain, oldest first. False at the end. */
     bool (*get_operation)(void *user, uint32_t index, api_Operation *out);
+    /* The newest generation of the cluster shared key that is held; false when none is. */
+    bool (*key_generation)(void *user, uint64_t *out);
+
+    /* A generation of the cluster shared key. UNSPECIFIED when it is in `out`, else the error's code. */
+    api_Error_Code (*get_key)(void *user, uint64_t generation, api_ClusterSharedKey *out);
 
     void *user;
 };

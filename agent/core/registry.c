@@ -9,6 +9,7 @@
 #include "agent/core/node.h"
 
 #define REGISTRY_POLL_MS 3000
+#define REGISTRY_HINT_MS 500
 #define REGISTRY_STALE_MS                                                                                    \
     60000 /* answers older than what we know are a lagging RPC for this long, then a reorg */
 
@@ -42,6 +43,12 @@ void registry_wake(struct core *core)
     core->registry.poll_ms = core->now_ms;
 }
 
+void registry_hint(struct core *core)
+{
+    if (core->registry.failures == 0 && core->registry.poll_ms > core->now_ms + REGISTRY_HINT_MS)
+        core->registry.poll_ms = core->now_ms + REGISTRY_HINT_MS;
+}
+
 static uint32_t registry_rows(const struct core_chain_state *state)
 {
     return state->members < CORE_MEMBERS_MAX ? (uint32_t)state->members : CORE_MEMBERS_MAX;
@@ -66,6 +73,17 @@ static bool registry_extends(const struct core_chain_state *known, const struct 
     return target->members > known->members && target->members - known->members <= CORE_PAGE_MAX &&
            target->members <= CORE_MEMBERS_MAX && target->removed == known->removed &&
            target->version - known->version == target->members - known->members;
+}
+
+/* Whether a commitment to the CSK is all that is new: then no row needs to be read. */
+static bool registry_only_committed(const struct core_chain_state *known,
+                                    const struct core_chain_state *target)
+{
+    struct bytes32 head =
+        head_after_commitment(&known->head, target->version, target->csk_generation, &target->csk_commitment);
+
+    return target->version == known->version + 1 && target->members == known->members &&
+           target->removed == known->removed && bytes32_equal(&head, &target->head);
 }
 
 static bool registry_extension_proved(const struct registry *registry, const struct core_page *page)
@@ -151,6 +169,8 @@ void registry_chain_state(struct core *core, const struct core_chain_state *stat
     }
     registry->target_extends = registry->clean && registry_extends(&registry->known, state);
     registry->next = registry->target_extends ? registry_rows(&registry->known) : 0;
+    if (registry->clean && registry_only_committed(&registry->known, state))
+        registry->next = registry_rows(state);
     registry_continue(core);
 }
 

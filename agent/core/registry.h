@@ -14,6 +14,9 @@ uint32_t registry_page_rows(const struct core *core);
 /* Polls at once. */
 void registry_wake(struct core *core);
 
+/* Somebody knows a newer version: polls within a second. */
+void registry_hint(struct core *core);
+
 /* Asks for a poll that is due. */
 void registry_pump(struct core *core);
 uint64_t registry_deadline(const struct core *core);

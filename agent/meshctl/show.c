@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "crypto/bytes.h"
+#include "crypto/secret.h"
 
 #define SHORT_BYTES 6 /* of an id, in tables */
 #define LABEL "%-16s "
@@ -83,6 +84,11 @@ void show_status_text(const api_Status *status, const api_Self *self)
     printf(LABEL "%" PRIu32 " live of %" PRIu32 " registered\n", "members", status->live_members,
            status->members);
     printf(LABEL "%" PRIu32 " up, %" PRIu32 " streams\n", "peers", status->up_peers, status->streams);
+    printf(LABEL "%" PRIu32 " members, this one included; %s\n", "heard", status->heard_members,
+           status->converged ? "converged" : "not converged");
+    if (status->has_csk_generation)
+        printf(LABEL "generation %" PRIu64 " held\n", "shared key", status->csk_generation);
+    print_if_any("shared key error", status->csk_error);
     printf(LABEL "%" PRIu64 ", registry version %" PRIu64 "\n", "block", status->block,
            status->registry_version);
     print_if_any("chain error", status->chain_error);
@@ -181,6 +187,15 @@ void show_operation_text(const api_Operation *operation)
            *operation->problem ? operation->problem : operation->sponsor);
 }
 
+void show_csk_text(const api_ClusterSharedKey *csk)
+{
+    char digits[2 * 32 + 1];
+    printf(LABEL "%" PRIu64 "\n", "generation", csk->generation);
+    hex_encode(csk->key, sizeof(csk->key), digits);
+    printf(LABEL "0x%s\n", "key", digits);
+    secret_wipe(digits, sizeof(digits));
+}
+
 /* ---- JSON ---- */
 
 static json_object *hex_of(const uint8_t *bytes, size_t len)
@@ -244,6 +259,12 @@ void show_status_json(const api_Status *status, const api_Self *self)
     add_count(object, "live_members", status->live_members);
     add_count(object, "up_peers", status->up_peers);
     add_count(object, "streams", status->streams);
+    add_count(object, "heard_members", status->heard_members);
+    add_flag(object, "converged", status->converged);
+    json_object_object_add(object, "csk_generation",
+                           status->has_csk_generation ? json_object_new_uint64(status->csk_generation)
+                                                      : NULL);
+    add_text(object, "csk_error", status->csk_error);
     add_count(object, "block", status->block);
     add_count(object, "registry_version", status->registry_version);
     add_text(object, "chain_error", status->chain_error);
@@ -290,6 +311,14 @@ static json_object *object_of_peer(const api_Peer *peer)
     json_object_object_add(object, "stream", peer->has_stream ? object_of_stream(&peer->stream) : NULL);
     add_text(object, "problem", peer->problem);
     return object;
+}
+
+void show_csk_json(const api_ClusterSharedKey *csk)
+{
+    json_object *object = json_object_new_object();
+    add_count(object, "generation", csk->generation);
+    ADD_HEX(object, csk, key);
+    print_object(object);
 }
 
 void show_peer_json(const api_Peer *peer)

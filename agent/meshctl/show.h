@@ -8,6 +8,10 @@
 void show_status_text(const api_Status *status, const api_Self *self);
 void show_status_json(const api_Status *status, const api_Self *self);
 
+/* The cluster shared key itself. */
+void show_csk_text(const api_ClusterSharedKey *csk);
+void show_csk_json(const api_ClusterSharedKey *csk);
+
 void show_peers_header(void);
 void show_peer_text(const api_Peer *peer);
 void show_peer_json(const api_Peer *peer);

@@ -67,6 +67,25 @@ static bool get_operation(void *user, uint32_t index, api_Operation *out)
     return true;
 }
 
+static bool key_generation(void *user, uint64_t *out)
+{
+    const struct fake_node *node = user;
+    *out = node->key_generation;
+    return node->key_held;
+}
+
+static api_Error_Code get_key(void *user, uint64_t generation, api_ClusterSharedKey *out)
+{
+    const struct fake_node *node = user;
+    if (node->unhealthy)
+        return api_Error_Code_UNAVAILABLE;
+    if (generation != node->key_generation)
+        return api_Error_Code_NOT_FOUND;
+    out->generation = generation;
+    memset(out->key, 0xcc, sizeof(out->key));
+    return api_Error_Code_UNSPECIFIED;
+}
+
 struct api_source fake_node_source(struct fake_node *node)
 {
     return (struct api_source){
@@ -75,6 +94,8 @@ struct api_source fake_node_source(struct fake_node *node)
         .peer_count = peer_count,
         .get_peer = get_peer,
         .get_operation = get_operation,
+        .key_generation = key_generation,
+        .get_key = get_key,
         .user = node,
     };
 }

@@ -15,6 +15,9 @@ struct fake_node {
         bool removed;
     } member[FAKE_MEMBERS_MAX];
     const char *problem; /* of every peer */
+    bool unhealthy;
+    bool key_held;
+    uint64_t key_generation;
 };
 
 struct api_source fake_node_source(struct fake_node *node);

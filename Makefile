@@ -7,7 +7,7 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 
 .PHONY: all setup contracts build asan demo test test-unit test-sim test-e2e test-kernel test-contracts test-worker \
-	test-asan bench fuzz gas image fmt lint clean
+	test-asan bench bench-transport fuzz gas image fmt lint clean
 
 all: build
 
@@ -40,6 +40,11 @@ test-asan: asan
 bench: build
 	test/bench/run
 
+bench-transport: contracts
+	test -f build-bench/build.ninja || meson setup build-bench -Dbench=true
+	ninja -C build-bench -j $(JOBS) test/bench/bench_load test/bench/bench_node
+	BUILD=build-bench test/bench/transport/run
+
 fuzz: contracts
 	test/fuzz/run
 
@@ -56,4 +61,4 @@ lint: build
 	deploy/fmt --check
 
 clean:
-	rm -rf build build-asan build-fuzz contracts/out contracts/cache
+	rm -rf build build-asan build-bench build-fuzz contracts/out contracts/cache

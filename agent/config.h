@@ -36,7 +36,7 @@ enum config_sponsor_kind {
 struct config_sponsor {
     enum config_sponsor_kind kind;
     const char *target;       /* a URL for ERC-7677, a policy id for the others */
-    const char *context_json; /* a JSON object for ERC-7677, or NULL */
+    const char *context_json; /* a JSON object of further parameters for the service, or NULL */
 };
 
 struct config_list {

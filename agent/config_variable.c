@@ -268,7 +268,7 @@ static bool parse_sponsor(char **rest, struct config_sponsor *sponsor)
         *end = '\0';
     if (sponsor->kind == CONFIG_SPONSOR_ERC7677)
         return is_url(sponsor->target, true);
-    return !sponsor->context_json && is_text_of(sponsor->target, 128, "_-");
+    return is_text_of(sponsor->target, 128, "_-");
 }
 
 static bool parse_sponsors(char *value, void *field, struct config *config)
@@ -293,7 +293,9 @@ const struct config_variable config_variables[] = {
     {"RPC_URL", NULL, true, FIELD(rpc_urls), parse_url_list, URLS_ALLOWED},
     {"BUNDLER_URL", NULL, true, FIELD(bundler_urls), parse_url_list, URLS_ALLOWED},
     {"SPONSOR", NULL, true, FIELD(sponsors), parse_sponsors,
-     "erc7677=<url>[#<json object>], alchemy=<policy id>, pimlico=<policy id>; comma-separated, at most 8"},
+     "erc7677=<url>, alchemy=<policy id>, pimlico=<policy id>, each with #<json object> if need be; "
+     "comma-separated, at "
+     "most 8"},
     {"INDEXER_REGISTRY", NULL, false, FIELD(indexer_registry), parse_address, ADDRESS_ALLOWED},
     {"INDEXER_SAMPLE", "64", false, FIELD(indexer_sample), parse_sample, "1 (every push) to 1000000"},
     {"GATEWAY_DOMAIN", NULL, false, FIELD(gateway_domain), parse_domain,

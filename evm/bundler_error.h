@@ -11,7 +11,7 @@
  * reverts (with the contract's error and what to do about it), else the result's own code. */
 int bundler_error_of_rpc(const struct rpc_result *result, struct am_err *err);
 
-/* Whether the failure is the paymaster's (AA3x), so that another sponsor may succeed. */
+/* Whether the failure is the paymaster's (AA3x, -32501), so that another sponsor may succeed. */
 bool bundler_error_blames_paymaster(const struct rpc_result *result);
 
 #endif

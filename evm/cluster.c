@@ -187,6 +187,14 @@ void cluster_put_dstack_register(struct abi_writer *out, const struct dstack_pro
     put_proof(out, proof);
 }
 
+void cluster_put_set_csk_commitment(struct abi_writer *out, uint64_t generation,
+                                    const struct bytes32 *commitment)
+{
+    abi_put_selector(out, ABI_SET_CSK_COMMITMENT_SELECTOR);
+    abi_put_u64(out, generation);
+    abi_put_bytes32(out, commitment);
+}
+
 void cluster_put_execute(struct abi_writer *out, const struct address *target, const uint8_t *data,
                          size_t len)
 {

@@ -87,6 +87,10 @@ int cluster_take_node_state(const uint8_t *data, size_t len, struct cluster_stat
 void cluster_put_dstack_register(struct abi_writer *out, const struct dstack_proof *proof,
                                  const struct address *member_contract, const struct cluster_keys *keys);
 
+/* setCskCommitment(generation, commitment). */
+void cluster_put_set_csk_commitment(struct abi_writer *out, uint64_t generation,
+                                    const struct bytes32 *commitment);
+
 /* The member contract's execute(target, 0, data), which every UserOperation of ours calls. */
 void cluster_put_execute(struct abi_writer *out, const struct address *target, const uint8_t *data,
                          size_t len);

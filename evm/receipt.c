@@ -66,6 +66,8 @@ int receipt_parse(json_object *value, struct receipt *out, struct am_err *err)
         return am_fail(err, AM_EFORMAT, "receipt: transactionHash is missing or malformed");
     if (!field_quantity(value, "actualGasCost", &out->gas_cost))
         return am_fail(err, AM_EFORMAT, "receipt: actualGasCost is missing or malformed");
+    if (!field_u64(value, "actualGasUsed", &out->gas_used))
+        out->gas_used = 0;
     out->success = json_object_get_boolean(success);
     if (!out->success)
         find_reason(value, out);

@@ -14,6 +14,7 @@ struct receipt {
     struct bytes32 hash; /* userOpHash */
     struct bytes32 tx_hash;
     struct uint256 gas_cost; /* wei */
+    uint64_t gas_used;       /* 0 when the bundler does not tell */
     bool success;
     char reason[REVERT_TEXT_SIZE]; /* when not successful: why the call reverted */
 };

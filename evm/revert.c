@@ -5,6 +5,7 @@
 
 #include "contracts_abi.h"
 #include "evm/abi.h"
+#include "evm/entry_point_error.h"
 
 #define ERROR_STRING_SELECTOR 0x08c379a0u          /* Error(string) */
 #define PANIC_SELECTOR 0x4e487b71u                 /* Panic(uint256) */
@@ -26,7 +27,7 @@ static const struct {
 #undef ERROR_ENTRY
 };
 
-/* What an operator should know or do, by the beginning of an error's name or of the EntryPoint's reason. */
+/* What an operator should know or do, by the beginning of an error's name. */
 static const struct {
     const char *beginning;
     const char *advice;
@@ -45,16 +46,6 @@ static const struct {
     {"WgKeyTaken", "another member holds or held this WireGuard key"},
     {"ZeroKey", "a public key is zero"},
     {"OwnerAlreadySet", "the member contract belongs to another key already"},
-    {"AA10", "the sender exists already"},
-    {"AA20", "no contract at the sender's address: deploy the member contract first"},
-    {"AA21", "nobody pays: the account has no deposit and no paymaster was attached"},
-    {"AA23", "the member contract refuses the operation"},
-    {"AA24", "the signature is not the member owner's"},
-    {"AA25", "the nonce is used or too far ahead"},
-    {"AA31", "the paymaster's deposit in the EntryPoint is too low: fund it"},
-    {"AA32", "the paymaster's approval has expired: check the clocks"},
-    {"AA33", "the paymaster refuses the operation"},
-    {"AA34", "the paymaster's signature is wrong: check the signer it was deployed with"},
 };
 
 static const char *const sig_chain_links[] = {
@@ -63,13 +54,13 @@ static const char *const sig_chain_links[] = {
     "the KMS root is not on the cluster's list",
 };
 
-const char *revert_advice(const char *text)
+static const char *advice_of(const char *text)
 {
     for (size_t i = 0; i < sizeof(advices) / sizeof(advices[0]); i++) {
         if (strncmp(text, advices[i].beginning, strlen(advices[i].beginning)) == 0)
             return advices[i].advice;
     }
-    return NULL;
+    return entry_point_error_explain(text);
 }
 
 static void append(struct text *text, const char *more, size_t len)
@@ -86,7 +77,7 @@ static void append_string(struct text *text, const char *more)
 
 static void append_advice(struct text *text, const char *name)
 {
-    const char *advice = revert_advice(name);
+    const char *advice = advice_of(name);
     if (advice) {
         append_string(text, ": ");
         append_string(text, advice);

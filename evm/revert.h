@@ -12,8 +12,4 @@
  * error they carry. Anything else is named by its first four bytes. Printable ASCII only; returns `out`. */
 const char *revert_describe(const uint8_t *data, size_t len, char out[REVERT_TEXT_SIZE]);
 
-/* What an operator can do about an error whose name, or the EntryPoint's code such as AA21, begins `text`;
- * NULL when there is nothing to say. */
-const char *revert_advice(const char *text);
-
 #endif

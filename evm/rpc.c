@@ -2,11 +2,14 @@
 
 #include <errno.h>
 #include <json-c/json.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "evm/field.h"
+#include "evm/health.h"
+#include "evm/monotonic.h"
 #include "evm/rpc_answer.h"
 
 #define METHOD_SIZE 64
@@ -15,6 +18,7 @@
 struct rpc_url {
     char *text;
     char origin[HTTP_ORIGIN_SIZE];
+    struct health health;
 };
 
 struct rpc_call {
@@ -22,7 +26,8 @@ struct rpc_call {
     struct rpc_call *next, **link;
     struct http_exchange *exchange;
     int64_t id;
-    size_t first, tried, url; /* indices into rpc->urls; tried counts from first */
+    size_t order[RPC_URLS_MAX]; /* indices into rpc->urls */
+    size_t tried, url;          /* how many of `order`; the last one's index */
     char *body;
     char method[METHOD_SIZE];
     rpc_done_fn done;
@@ -32,11 +37,22 @@ struct rpc_call {
 struct rpc {
     struct http_client *http;
     struct rpc_url urls[RPC_URLS_MAX];
-    size_t urls_len, preferred;
+    size_t urls_len;
     size_t answer_max; /* 0: the client's own */
     int64_t last_id;
     struct rpc_call *calls;
 };
+
+static const struct health_backoff url_backoff = {.floor_ms = 2000, .ceiling_ms = 300000};
+
+static void order_urls(const struct rpc *rpc, size_t order[RPC_URLS_MAX])
+{
+    enum health_rank ranks[RPC_URLS_MAX];
+    const uint64_t now = monotonic_ms();
+    for (size_t i = 0; i < rpc->urls_len; i++)
+        ranks[i] = health_rank(&rpc->urls[i].health, now);
+    health_order(ranks, rpc->urls_len, order);
+}
 
 static void call_unlink(struct rpc_call *call)
 {
@@ -81,7 +97,7 @@ static bool send_to_next(struct rpc_call *call)
 {
     struct rpc *rpc = call->rpc;
     for (; call->tried < rpc->urls_len; call->tried++) {
-        call->url = (call->first + call->tried) % rpc->urls_len;
+        call->url = call->order[call->tried];
         const struct http_request request = {
             .url = rpc->urls[call->url].text,
             .body = call->body,
@@ -104,9 +120,12 @@ static void on_http(void *user, const struct http_answer *http)
     struct am_err err = {0};
     const int code = read_answer(call, http, &answer, &err);
     const bool answered = code == 0 || code == AM_EREMOTE;
+    struct health *health = &call->rpc->urls[call->url].health;
     call->exchange = NULL;
     if (answered)
-        call->rpc->preferred = call->url;
+        health_succeed(health);
+    else
+        health_fail(health, &url_backoff, monotonic_ms(), http->retry_after_s, randombytes_random());
     if (answered || !send_to_next(call)) {
         if (code)
             am_fail_context(&err, "%s", call->method);
@@ -186,7 +205,7 @@ struct rpc_call *rpc_call(struct rpc *rpc, const char *method, json_object *para
     }
     call->rpc = rpc;
     call->id = ++rpc->last_id;
-    call->first = rpc->preferred;
+    order_urls(rpc, call->order);
     call->body = body;
     call->done = done;
     call->user = user;

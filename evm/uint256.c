@@ -1,5 +1,6 @@
 #include "evm/uint256.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define QUANTITY_DIGITS_MAX 64
@@ -39,6 +40,11 @@ bool uint256_to_u128(const struct uint256 *value, unsigned __int128 *out)
         return false;
     *out = (unsigned __int128)be64_read(value->b + 16) << 64 | be64_read(value->b + 24);
     return true;
+}
+
+int uint256_compare(const struct uint256 *a, const struct uint256 *b)
+{
+    return memcmp(a->b, b->b, sizeof(a->b));
 }
 
 bool uint256_add(const struct uint256 *a, const struct uint256 *b, struct uint256 *out)
@@ -98,4 +104,23 @@ bool quantity_parse_u64(const char *text, uint64_t *out)
 {
     struct uint256 value;
     return uint256_parse_quantity(text, &value) && uint256_to_u64(&value, out);
+}
+
+const char *uint256_print_decimal(const struct uint256 *value, char *out, size_t size)
+{
+    char digits[79];
+    size_t at = sizeof(digits) - 1;
+    struct uint256 rest = *value;
+    digits[at] = '\0';
+    do {
+        unsigned remainder = 0;
+        for (size_t i = 0; i < sizeof(rest.b); i++) {
+            remainder = remainder << 8 | rest.b[i];
+            rest.b[i] = (uint8_t)(remainder / 10);
+            remainder %= 10;
+        }
+        digits[--at] = (char)('0' + remainder);
+    } while (uint256_compare(&rest, &(struct uint256){0}) > 0);
+    snprintf(out, size, "%s", digits + at);
+    return out;
 }

@@ -3,6 +3,7 @@
 #define EVM_UINT256_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "crypto/bytes.h"
@@ -22,6 +23,9 @@ struct uint256 uint256_of_u128(unsigned __int128 value);
 bool uint256_to_u64(const struct uint256 *value, uint64_t *out);
 bool uint256_to_u128(const struct uint256 *value, unsigned __int128 *out);
 
+/* Below, at or above 0 as a is below, at or above b. */
+int uint256_compare(const struct uint256 *a, const struct uint256 *b);
+
 /* a + b and value * factor, modulo 2^256; false when that cut something off. */
 bool uint256_add(const struct uint256 *a, const struct uint256 *b, struct uint256 *out);
 bool uint256_multiply(const struct uint256 *value, uint32_t factor, struct uint256 *out);
@@ -32,7 +36,10 @@ bool uint256_parse_quantity(const char *text, struct uint256 *out);
 /* Without leading zeros, "0x0" for zero; returns `out`. */
 const char *uint256_print_quantity(const struct uint256 *value, char out[UINT256_HEX_SIZE]);
 
-/* The same for values that must fit 64 bits. */
+/* In decimal, cut when `size` is too small; the largest value has 78 digits. Returns `out`. */
+const char *uint256_print_decimal(const struct uint256 *value, char *out, size_t size);
+
+/* A quantity that must fit 64 bits. */
 bool quantity_parse_u64(const char *text, uint64_t *out);
 
 #endif

@@ -6,6 +6,8 @@
 #include "evm/abi.h"
 #include "evm/field.h"
 
+#define OUTBID_CEILING 4 /* times what the chain asks for */
+
 /* Two values below 2^128 in one word, as v0.7 packs them. */
 static struct bytes32 pack(const struct uint256 *high, const struct uint256 *low)
 {
@@ -186,6 +188,12 @@ int userop_take_paymaster(struct userop *op, json_object *answer, struct am_err 
     return take_paymaster_gas(op, answer, err);
 }
 
+int userop_take_fees(struct userop *op, json_object *answer, struct am_err *err)
+{
+    const int code = take_optional(answer, "maxFeePerGas", &op->max_fee_per_gas, err);
+    return code ? code : take_optional(answer, "maxPriorityFeePerGas", &op->max_priority_fee_per_gas, err);
+}
+
 static struct uint256 raise_by_eighth(const struct uint256 *fee)
 {
     unsigned __int128 value;
@@ -199,4 +207,21 @@ void userop_raise_fees(struct userop *op)
 {
     op->max_fee_per_gas = raise_by_eighth(&op->max_fee_per_gas);
     op->max_priority_fee_per_gas = raise_by_eighth(&op->max_priority_fee_per_gas);
+}
+
+void userop_outbid(struct userop *op, const struct uint256 *max_fee_per_gas,
+                   const struct uint256 *max_priority_fee_per_gas)
+{
+    const struct uint256 fee = raise_by_eighth(max_fee_per_gas),
+                         tip = raise_by_eighth(max_priority_fee_per_gas);
+    struct uint256 ceiling;
+    if (!uint256_multiply(&op->max_fee_per_gas, OUTBID_CEILING, &ceiling) ||
+        uint256_compare(&fee, &ceiling) > 0)
+        return;
+    if (uint256_compare(&fee, &op->max_fee_per_gas) > 0)
+        op->max_fee_per_gas = fee;
+    if (uint256_compare(&tip, &op->max_priority_fee_per_gas) > 0)
+        op->max_priority_fee_per_gas = tip;
+    if (uint256_compare(&op->max_priority_fee_per_gas, &op->max_fee_per_gas) > 0)
+        op->max_fee_per_gas = op->max_priority_fee_per_gas;
 }

@@ -55,7 +55,17 @@ int userop_take_gas(struct userop *op, json_object *estimate, struct am_err *err
  * them. Returns 0 or AM_EFORMAT with the field's name. */
 int userop_take_paymaster(struct userop *op, json_object *answer, struct am_err *err);
 
+/* Takes over the fees of a sponsor's answer when it has them. Returns 0 or AM_EFORMAT with the field's name.
+ */
+int userop_take_fees(struct userop *op, json_object *answer, struct am_err *err);
+
 /* Raises both fees by an eighth, as replacing a pending operation demands. */
 void userop_raise_fees(struct userop *op);
+
+/* Raises the fees, which are what the chain asks for now, to an eighth above those of a pending operation
+ * that is to be replaced; unless that is far more than the chain asks for: such an operation would have been
+ * included, so it is lost. */
+void userop_outbid(struct userop *op, const struct uint256 *max_fee_per_gas,
+                   const struct uint256 *max_priority_fee_per_gas);
 
 #endif

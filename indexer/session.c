@@ -81,8 +81,10 @@ static bool replay_log(void *user, const struct store_log *log)
 {
     struct session *session = user;
     struct hub_status *status = &session->hub->status;
-    if (evbuffer_add(queue_of(session), log->frame, log->frame_len) != 0)
+    if (evbuffer_add(queue_of(session), log->frame, log->frame_len) != 0) {
+        session_refuse(session, indexer_RefusalCode_REFUSAL_BUSY, "out of memory");
         return false;
+    }
     status->pushes++;
     status->bytes += log->frame_len;
     session->at = log->at;

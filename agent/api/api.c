@@ -97,3 +97,22 @@ const char *api_indexer_state_name(api_Indexer_State state)
     }
     return "unknown";
 }
+
+const char *api_outcome_name(api_Operation_Outcome outcome)
+{
+    switch (outcome) {
+    case api_Operation_Outcome_UNSPECIFIED:
+        break;
+    case api_Operation_Outcome_PENDING:
+        return "pending";
+    case api_Operation_Outcome_INCLUDED:
+        return "included";
+    case api_Operation_Outcome_REVERTED:
+        return "reverted";
+    case api_Operation_Outcome_DENIED:
+        return "denied";
+    case api_Operation_Outcome_FAILED:
+        return "failed";
+    }
+    return "unknown";
+}

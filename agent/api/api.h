@@ -10,6 +10,7 @@
 
 #define API_FRAME_MAX 65536 /* bytes of a message */
 #define API_PAGE_MAX 64     /* peers in one answer to ListPeers */
+#define API_OPERATIONS_MAX 64
 
 /* Every function fills a zeroed `out` at once, from memory. */
 struct api_source {
@@ -24,6 +25,14 @@ struct api_source {
     /* The registry entry at `index`, a removed one too. False when it is this node, or does not exist. */
     bool (*get_peer)(void *user, uint32_t index, api_Peer *out);
 
+    /* What this node had done on chain, oldest first. False at the end. */
+    bool (*get_operation)(void *user, uint32_t index, api_Operation *out);
+    /* The newest generation of the cluster shared key that is held; false when none is. */
+    bool (*key_generation)(void *user, uint64_t *out);
+
+    /* A generation of the cluster shared key. UNSPECIFIED when it is in `out`, else the error's code. */
+    api_Error_Code (*get_key)(void *user, uint64_t generation, api_ClusterSharedKey *out);
+
     void *user;
 };
 
@@ -36,6 +45,7 @@ void api_write_ipv6(const uint8_t address[16], char out[46]);
 const char *api_phase_name(api_Status_Phase phase);
 const char *api_peer_event_name(api_PeerEvent_Kind kind);
 const char *api_indexer_state_name(api_Indexer_State state);
+const char *api_outcome_name(api_Operation_Outcome outcome);
 const char *api_transport_name(api_Peer_Transport transport);
 
 #endif

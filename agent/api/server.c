@@ -18,6 +18,7 @@
 #include "agent/api/listen.h"
 #include "agent/log.h"
 #include "agent/utf8.h"
+#include "crypto/secret.h"
 
 #define BACKLOG 16
 #define QUEUE_LOW (API_CLIENT_QUEUE_MAX / 4) /* below this, a slow reader is served again */
@@ -38,6 +39,11 @@ struct session {
     uint64_t subscription;
     uint32_t next_index;
     uint64_t lost;
+
+    /* The subscription to keys, and whether its newest event is still to be told. */
+    bool keys_subscribed;
+    bool key_untold;
+    uint64_t keys_subscription;
 };
 
 struct api_server {
@@ -177,6 +183,31 @@ void api_server_peer_event(struct api_server *server, uint32_t index, api_PeerEv
         tell_peer_event(session, kind, &peer);
 }
 
+/* ---- Key events ---- */
+
+static void serve_key_event(struct session *session)
+{
+    const struct api_source *source = &session->server->source;
+    uint64_t generation;
+    if (!session->keys_subscribed || !session->key_untold || queue_len(session) >= QUEUE_LOW)
+        return;
+    session->key_untold = false;
+    if (!source->key_generation(source->user, &generation))
+        return;
+    api_Response *response =
+        new_response(session->server, session->keys_subscription, api_Response_key_event_tag);
+    response->body.key_event = (api_KeyEvent){.generation = generation, .unix_ms = unix_ms_now()};
+    send_response(session);
+}
+
+void api_server_key_event(struct api_server *server)
+{
+    for (struct session *session = server->sessions; session; session = session->next) {
+        session->key_untold = true;
+        serve_key_event(session);
+    }
+}
+
 /* ---- Requests ---- */
 
 static void answer_get_status(struct session *session, const api_Request *request)
@@ -188,6 +219,7 @@ static void answer_get_status(struct session *session, const api_Request *reques
     utf8_make_valid(status->chain_error);
     utf8_make_valid(status->device_error);
     utf8_make_valid(status->indexer.error);
+    utf8_make_valid(status->csk_error);
     send_response(session);
 }
 
@@ -233,13 +265,67 @@ static void answer_subscribe_peer_events(struct session *session, const api_Requ
     serve_subscription(session);
 }
 
+static void answer_list_operations(struct session *session, const api_Request *request)
+{
+    struct api_server *server = session->server;
+    const struct api_source *source = &server->source;
+    api_OperationList *list =
+        &new_response(server, request->id, api_Response_operation_list_tag)->body.operation_list;
+    while (list->operations_count < API_OPERATIONS_MAX) {
+        api_Operation *operation = &list->operations[list->operations_count];
+        if (!source->get_operation(source->user, list->operations_count, operation))
+            break;
+        utf8_make_valid(operation->problem);
+        list->operations_count++;
+    }
+    send_response(session);
+}
+
+static void answer_subscribe_key_events(struct session *session, const api_Request *request)
+{
+    if (session->keys_subscribed) {
+        send_error(session, request->id, api_Error_Code_FAILED_PRECONDITION,
+                   "this connection has a subscription to keys already");
+        return;
+    }
+    session->keys_subscribed = session->key_untold = true;
+    session->keys_subscription = request->id;
+    serve_key_event(session);
+}
+
+static void answer_get_cluster_shared_key(struct session *session, const api_Request *request)
+{
+    struct api_server *server = session->server;
+    const api_GetClusterSharedKey *wanted = &request->body.get_cluster_shared_key;
+    const struct api_source *source = &server->source;
+    uint64_t generation = wanted->generation;
+    if (!wanted->has_generation && !source->key_generation(source->user, &generation)) {
+        send_error(session, request->id, api_Error_Code_UNAVAILABLE, "no cluster shared key is held yet");
+        return;
+    }
+    api_Response *response = new_response(server, request->id, api_Response_cluster_shared_key_tag);
+    const api_Error_Code code = source->get_key(source->user, generation, &response->body.cluster_shared_key);
+    if (code == api_Error_Code_UNSPECIFIED)
+        send_response(session);
+    else
+        send_error(session, request->id, code,
+                   code == api_Error_Code_UNAVAILABLE ? "the node is not healthy"
+                                                      : "this generation is not held");
+    secret_wipe(&server->response, sizeof(server->response));
+    secret_wipe(server->frame, sizeof(server->frame));
+}
+
 static void answer_cancel(struct session *session, const api_Request *request)
 {
-    if (!session->subscribed || session->subscription != request->body.cancel.id) {
+    const uint64_t id = request->body.cancel.id;
+    if (session->subscribed && session->subscription == id) {
+        session->subscribed = false;
+    } else if (session->keys_subscribed && session->keys_subscription == id) {
+        session->keys_subscribed = false;
+    } else {
         send_error(session, request->id, api_Error_Code_NOT_FOUND, "there is no such subscription");
         return;
     }
-    session->subscribed = false;
     new_response(session->server, request->id, api_Response_done_tag);
     send_response(session);
 }
@@ -252,6 +338,9 @@ static const struct {
     {api_Request_get_self_tag, answer_get_self},
     {api_Request_list_peers_tag, answer_list_peers},
     {api_Request_subscribe_peer_events_tag, answer_subscribe_peer_events},
+    {api_Request_list_operations_tag, answer_list_operations},
+    {api_Request_get_cluster_shared_key_tag, answer_get_cluster_shared_key},
+    {api_Request_subscribe_key_events_tag, answer_subscribe_key_events},
     {api_Request_cancel_tag, answer_cancel},
 };
 
@@ -318,6 +407,7 @@ static void on_drained(struct bufferevent *stream, void *user)
 {
     struct session *session = user;
     serve_subscription(session);
+    serve_key_event(session);
     if (!(bufferevent_get_enabled(stream) & EV_READ)) {
         bufferevent_enable(stream, EV_READ);
         on_readable(stream, user);

@@ -34,6 +34,9 @@ void api_server_free(struct api_server *server);
  * this when the source shows the new state. PRESENT, SYNCED and LOST are the server's own. */
 void api_server_peer_event(struct api_server *server, uint32_t index, api_PeerEvent_Kind kind);
 
+/* Tells subscribers that the node holds a new cluster shared key; its generation is asked from the source. */
+void api_server_key_event(struct api_server *server);
+
 struct api_server_counters {
     uint32_t clients;     /* now */
     uint64_t accepted;    /* since the start */

@@ -255,5 +255,6 @@ int guest_answer_parse_quote(const char *body, size_t len, uint8_t **quote, size
     const bool good = text && field_text_bytes(text, GUEST_QUOTE_MAX, quote, quote_len);
     json_object_put(object);
     return good ? 0
-                : am_fail(err, AM_EFORMAT, "field quote is not up to %d bytes in hexadecimal", GUEST_QUOTE_MAX);
+                : am_fail(err, AM_EFORMAT, "field quote is not up to %d bytes in hexadecimal",
+                          GUEST_QUOTE_MAX);
 }

@@ -5,10 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/core/csk.h"
 #include "agent/core/device.h"
 #include "agent/core/links.h"
+#include "agent/core/liveness.h"
 #include "agent/core/members.h"
 #include "agent/core/node.h"
+#include "agent/core/outbox.h"
 #include "agent/core/registry.h"
 
 struct core *core_new(const struct core_config *config)
@@ -32,6 +35,7 @@ void core_free(struct core *core)
         return;
     members_release(&core->members);
     timers_release(&core->links.dials);
+    liveness_release(&core->liveness);
     free(core);
 }
 
@@ -120,6 +124,20 @@ static void core_dispatch(struct core *core, const struct core_event *event)
     case CORE_EVENT_DIAL_FAILED:
         links_dial_failed(core, &event->stream);
         return;
+    case CORE_EVENT_HEARTBEAT:
+        liveness_heartbeat(core, &event->heartbeat);
+        return;
+    case CORE_EVENT_CSK_LOADED:
+    case CORE_EVENT_CSK_DERIVED:
+    case CORE_EVENT_CSK_PULLED:
+        csk_found(core, event->type, &event->csk);
+        return;
+    case CORE_EVENT_CSK_COMMITTED:
+        csk_committed(core);
+        return;
+    case CORE_EVENT_CSK_FAILED:
+        csk_failed(core, &event->csk_failure);
+        return;
     }
 }
 
@@ -137,6 +155,9 @@ void core_step(struct core *core, uint64_t now_ms, const struct core_event *even
     registry_pump(core);
     links_pump(core);
     device_pump(core);
+    liveness_pump(core);
+    csk_pump(core);
+    outbox_pump(core);
     node_update_phase(core);
 }
 
@@ -146,8 +167,9 @@ uint64_t core_deadline(const struct core *core)
 
     if (core->stopped)
         return CORE_NEVER;
-    const uint64_t deadlines[] = {node_deadline(core), registry_deadline(core), links_deadline(core),
-                                  device_deadline(core)};
+    const uint64_t deadlines[] = {node_deadline(core),   registry_deadline(core), links_deadline(core),
+                                  device_deadline(core), liveness_deadline(core), csk_deadline(core),
+                                  outbox_deadline(core)};
     for (size_t i = 0; i < sizeof(deadlines) / sizeof(deadlines[0]); i++)
         if (deadlines[i] < first)
             first = deadlines[i];
@@ -155,13 +177,21 @@ uint64_t core_deadline(const struct core *core)
 }
 
 static const enum core_action_type core_node_actions[] = {
-    CORE_DO_READ_IDENTITY, CORE_DO_READ_SELF,      CORE_DO_REGISTER, CORE_DO_READ_STATE, CORE_DO_READ_PAGE,
-    CORE_DO_APPLY_DEVICE,  CORE_DO_OBSERVE_DEVICE, CORE_TELL_PHASE,  CORE_TELL_EXIT,     CORE_TELL_WITHHELD,
+    CORE_DO_READ_IDENTITY, CORE_DO_READ_SELF,    CORE_DO_REGISTER,       CORE_DO_READ_STATE,
+    CORE_DO_READ_PAGE,     CORE_DO_APPLY_DEVICE, CORE_DO_OBSERVE_DEVICE, CORE_DO_SEND_HEARTBEAT,
+    CORE_DO_LOAD_CSK,      CORE_DO_DERIVE_CSK,   CORE_DO_COMMIT_CSK,     CORE_TELL_CSK,
+    CORE_TELL_WITHHELD,    CORE_TELL_PHASE,      CORE_TELL_EXIT,
 };
 
 static void core_fill_node_action(struct core *core, struct core_action *action)
 {
-    if (action->type == CORE_DO_READ_PAGE) {
+    if (action->type == CORE_DO_LOAD_CSK || action->type == CORE_DO_DERIVE_CSK) {
+        action->csk = core->csk.goal;
+    } else if (action->type == CORE_DO_COMMIT_CSK) {
+        action->csk = core->csk.candidate;
+    } else if (action->type == CORE_TELL_CSK) {
+        action->csk = core->csk.held;
+    } else if (action->type == CORE_DO_READ_PAGE) {
         action->page.block = core->registry.target.block;
         action->page.offset = core->registry.next;
         action->page.limit = registry_page_rows(core);
@@ -206,6 +236,7 @@ static const struct {
     {CORE_TELL_PEER, CORE_PEER_UP},
     {CORE_TELL_PEER, CORE_PEER_DOWN},
     {CORE_TELL_PEER, CORE_PEER_REMOVED},
+    {.type = CORE_DO_PULL_CSK},
 };
 
 static bool core_next_row_action(struct core *core, struct core_action *action)
@@ -222,6 +253,9 @@ static bool core_next_row_action(struct core *core, struct core_action *action)
     if (action->type == CORE_TELL_PEER) {
         action->peer.index = index;
         action->peer.event = core_row_actions[bit].event;
+    } else if (action->type == CORE_DO_PULL_CSK) {
+        action->csk = core->csk.goal;
+        action->csk.index = index;
     } else {
         action->index = index;
     }

@@ -9,9 +9,12 @@
  *     arm_timer(core_deadline(core));            // when it passes: core_step with CORE_EVENT_TICK
  *
  * Actions are drained completely before the next core_step. Every CORE_DO_READ_*, CORE_DO_REGISTER,
- * CORE_DO_*_DEVICE and CORE_DO_DIAL is answered by exactly one event, also when it fails; the core never has
- * two of one kind in flight (dials: one per peer, CORE_DIALS_MAX in all). All retries, their backoff and
- * their jitter live in here: the shell never repeats anything on its own.
+ * CORE_DO_*_DEVICE, CORE_DO_*_CSK and CORE_DO_DIAL is answered by exactly one event, also when it fails; the
+ * core never has two of one kind in flight (dials and pulls: one per peer, CORE_DIALS_MAX and CORE_PULLS_MAX
+ * in all), nor two of CORE_DO_REGISTER and CORE_DO_COMMIT_CSK, which share the account's nonce. All retries,
+ * their backoff and their jitter live in here: the shell never repeats anything on its own.
+ *
+ * The core never sees a cluster shared key, only the hashes of those that the shell holds.
  *
  * No system call, no clock, no global state; randomness comes from the seed; memory is bounded by
  * CORE_MEMBERS_MAX rows of the member table. Times are milliseconds of one clock that does not step back
@@ -31,6 +34,8 @@
 #define CORE_DIALS_MAX 64 /* dials in flight */
 #define CORE_TEXT_MAX 320
 #define CORE_LINK_TEXT_MAX 96
+#define CORE_PULLS_MAX 8   /* CSK pulls in flight */
+#define CORE_VIEW_MAX 8576 /* registry indexes that the views of heartbeats reach (a datagram's room) */
 #define CORE_NEVER UINT64_MAX
 #define CORE_NO_INDEX UINT32_MAX
 #define CORE_HANDSHAKE_FRESH_S 180
@@ -70,7 +75,13 @@ enum core_event_type {
     CORE_EVENT_INDEXER,         /* what the indexer's subscription is, or tells */
     CORE_EVENT_STREAM_UP,       /* datagrams pass to and from this peer; answers DIAL when `dialed` */
     CORE_EVENT_STREAM_DOWN,     /* no stream to this peer is left */
-    CORE_EVENT_DIAL_FAILED      /* DIAL */
+    CORE_EVENT_DIAL_FAILED,     /* DIAL */
+    CORE_EVENT_HEARTBEAT,       /* from a live member, its signature and source address checked */
+    CORE_EVENT_CSK_LOADED,      /* LOAD_CSK: the cache has it */
+    CORE_EVENT_CSK_DERIVED,     /* DERIVE_CSK */
+    CORE_EVENT_CSK_COMMITTED,   /* COMMIT_CSK: the receipt of success came */
+    CORE_EVENT_CSK_PULLED,      /* PULL_CSK: a peer gave the key that was asked for */
+    CORE_EVENT_CSK_FAILED       /* LOAD_CSK, DERIVE_CSK, COMMIT_CSK, PULL_CSK */
 };
 
 struct core_identity {
@@ -107,6 +118,8 @@ struct core_chain_state {
     uint64_t removed;
     uint32_t cidr_ip;
     uint8_t cidr_prefix; /* 8..29 */
+    uint64_t csk_generation;
+    struct bytes32 csk_commitment; /* zero while the generation is open */
 };
 
 /* The answer to READ_PAGE{offset, limit, block}, read at that block. `records` live during core_step only. */
@@ -149,6 +162,34 @@ struct core_stream {
     const char *text; /* STREAM_DOWN, DIAL_FAILED: why; copied */
 };
 
+/* What a heartbeat says (PROTOCOL section 7), sent or received. */
+struct core_heartbeat {
+    uint32_t index; /* of the sender */
+    uint64_t boot_nonce;
+    uint64_t sequence;
+    uint64_t version;    /* of the registry, as the sender knows it */
+    const uint8_t *view; /* bit i & 7 of byte i >> 3 is the registry index i; live during core_step only, or
+                            until the next one */
+    size_t view_len;     /* at most CORE_VIEW_MAX / 8 */
+    bool csk_held;
+    uint64_t csk_generation; /* of the newest committed key held */
+};
+
+/* A key that the shell holds now. */
+struct core_csk {
+    uint64_t generation;
+    struct bytes32 commitment; /* keccak of the key */
+    uint32_t index;            /* CSK_PULLED: who gave it */
+};
+
+enum core_csk_step { CORE_CSK_LOAD, CORE_CSK_DERIVE, CORE_CSK_COMMIT, CORE_CSK_PULL };
+
+struct core_csk_failure {
+    enum core_csk_step what;
+    uint32_t index;   /* PULL: of the peer */
+    const char *text; /* copied; "" for a cache that simply has no such key */
+};
+
 enum core_read { CORE_READ_SELF, CORE_READ_STATE, CORE_READ_PAGE };
 
 struct core_read_failure {
@@ -169,6 +210,9 @@ struct core_event {
         struct core_observation observed;      /* DEVICE_OBSERVED */
         struct core_indexer indexer;           /* INDEXER */
         struct core_stream stream;             /* STREAM_UP, STREAM_DOWN, DIAL_FAILED */
+        struct core_heartbeat heartbeat;       /* HEARTBEAT */
+        struct core_csk csk;                   /* CSK_LOADED, CSK_DERIVED, CSK_PULLED */
+        struct core_csk_failure csk_failure;   /* CSK_FAILED */
     };
 };
 
@@ -186,10 +230,16 @@ enum core_action_type {
     CORE_DO_REMOVE_STREAM_PEER, /* forget it, close its streams at once; no event comes for its dial or
                                    streams */
     CORE_DO_DIAL,               /* also while a stream is up: make before break */
+    CORE_DO_SEND_HEARTBEAT,     /* core_heartbeat to every desired peer that has a stream */
+    CORE_DO_LOAD_CSK,           /* `csk`: look for it in the cache */
+    CORE_DO_DERIVE_CSK,         /* `csk.generation`: ask the guest agent */
+    CORE_DO_COMMIT_CSK,         /* `csk`: setCskCommitment, await the receipt */
+    CORE_DO_PULL_CSK,           /* `csk` from the peer `csk.index` */
     CORE_TELL_PEER,             /* for subscribers: what happened to a peer */
     CORE_TELL_REFUSED,  /* for the log: this member gets no device peer; core_member_at names the cause */
-    CORE_TELL_PHASE,    /* for log and health: the phase changed */
+    CORE_TELL_CSK,      /* `csk` is on chain and held: serve it, cache it, tell the application */
     CORE_TELL_WITHHELD, /* the chain changed and an indexer that was caught up said nothing */
+    CORE_TELL_PHASE,    /* for log and health: the phase changed */
     CORE_TELL_EXIT      /* leave with a non-zero code; the core takes no more events */
 };
 
@@ -208,6 +258,8 @@ enum core_phase {
     CORE_PHASE_REGISTERING,
     CORE_PHASE_WAITING_PEERS,
     CORE_PHASE_WG_CONFIGURING,
+    CORE_PHASE_PULLING_CSK,
+    CORE_PHASE_HEARTBEATING,
     CORE_PHASE_HEALTHY
 };
 
@@ -223,7 +275,8 @@ struct core_action {
         struct {
             uint32_t index;
             enum core_peer_event event;
-        } peer; /* TELL_PEER */
+        } peer;              /* TELL_PEER */
+        struct core_csk csk; /* LOAD_CSK, DERIVE_CSK, COMMIT_CSK, PULL_CSK, TELL_CSK */
         struct {
             enum core_phase phase;
             const char *text; /* valid until the next core_step */
@@ -250,8 +303,8 @@ void core_free(struct core *core);
  * (late, or of an unknown index) are ignored. */
 void core_step(struct core *core, uint64_t now_ms, const struct core_event *event);
 
-/* Hands out the next action; false when there is none. Never more than ten per member and a dozen for the
- * node between two steps. */
+/* Hands out the next action; false when there is none. Never more than eleven per member and twenty for
+ * the node between two steps. */
 bool core_next_action(struct core *core, struct core_action *action);
 
 /* When CORE_EVENT_TICK is due, CORE_NEVER for never; a time in the past means at once. */
@@ -276,6 +329,7 @@ struct core_desired_peer {
     uint32_t mesh_ip;
     uint8_t mesh_ip6[16];
     uint32_t loopback_ip; /* agent/transport/loopback.h */
+    bool carried;         /* a stream is there */
 };
 
 /* False until the own address and the mesh's network are known. */
@@ -288,12 +342,20 @@ bool core_next_desired_peer(const struct core *core, uint32_t *cursor, struct co
 /* How many core_next_desired_peer gives. */
 uint32_t core_desired_peers(const struct core *core);
 
+/* The heartbeat to send: what SEND_HEARTBEAT means. */
+void core_heartbeat(const struct core *core, struct core_heartbeat *out);
+
+/* The index of the live member with this mesh address that is a peer of this node; CORE_NO_INDEX when there
+ * is none. Takes the same time for any number of members. */
+uint32_t core_find_peer(const struct core *core, uint32_t mesh_ip);
+
 const char *core_phase_name(enum core_phase phase);
 const char *core_peer_event_name(enum core_peer_event event);
 
 struct core_status {
     enum core_phase phase;
-    bool first_converged; /* healthy at least once since the start */
+    bool first_converged; /* converged at least once since the start: this latches */
+    bool converged;       /* now (PROTOCOL section 7) */
     bool identity_known;  /* the identity below is set */
     bool registered;      /* our record is on chain; mesh_ip, mesh_ip6 and wg_generation are set */
     struct core_identity identity;
@@ -308,12 +370,20 @@ struct core_status {
     uint32_t refused_members;
     uint32_t peers; /* that the device should have */
     uint32_t up_peers;
-    uint32_t streams; /* peers with a working stream */
+    uint32_t heard_members;  /* with a valid heartbeat in the last 6 s, this node included */
+    uint32_t streams;        /* peers with a working stream */
+    bool csk_acquired;       /* a committed key is held, the present one unless that is very new */
+    bool csk_held;           /* a committed key is held: */
+    uint64_t csk_generation; /* its generation */
+    struct bytes32 csk_commitment;
+    uint64_t csk_chain_generation; /* what the chain is at; not committed yet when csk_chain_open */
+    bool csk_chain_open;
     bool device_in_place;
     uint32_t failed_edits;            /* of the last pass over the device */
     char reason[CORE_TEXT_MAX];       /* what the phase waits for, or why it fails; "" when healthy */
     char chain_error[CORE_TEXT_MAX];  /* why the last read failed; "" when it did not */
     char device_error[CORE_TEXT_MAX]; /* the same for the device */
+    char csk_error[CORE_TEXT_MAX];    /* why the CSK could not be had the last time; "" once it is held */
 };
 
 void core_status(const struct core *core, struct core_status *out);
@@ -341,6 +411,7 @@ struct core_member {
     enum core_refusal refusal;
     uint32_t older_index; /* with SAME_KEY and SAME_ADDRESS: the member that keeps it */
     bool up;              /* a fresh handshake, and a stream that is there or was moments ago */
+    bool heard;           /* a valid heartbeat in the last 6 s */
     enum core_link_state link;
     bool link_dialed;                   /* UP: we dialed it */
     uint64_t link_since_ms;             /* UP, WAITING: since when */

@@ -8,4 +8,8 @@
 struct bytes32 head_after_registration(const struct bytes32 *head, uint64_t version,
                                        const struct core_record *record);
 
+/* The head after a commitment to a CSK generation. */
+struct bytes32 head_after_commitment(const struct bytes32 *head, uint64_t version, uint64_t generation,
+                                     const struct bytes32 *commitment);
+
 #endif

@@ -1,6 +1,7 @@
 #include "agent/core/links.h"
 
 #include "agent/core/device.h"
+#include "agent/core/liveness.h"
 #include "agent/core/members.h"
 
 static const struct backoff links_backoff = {.floor_ms = 250, .ceiling_ms = 30000};
@@ -81,6 +82,7 @@ void links_stream_up(struct core *core, const struct core_stream *stream)
                          rng_between(&core->rng, LINKS_RENEW_MS - LINKS_RENEW_JITTER_MS, LINKS_RENEW_MS));
     else
         timers_clear(&core->links.dials, stream->index);
+    liveness_hurry(core); /* a packet for the tunnel to begin with */
     device_judge_peer(core, row);
 }
 

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 
 #include "agent/core/address.h"
+#include "agent/core/csk.h"
 #include "agent/core/links.h"
+#include "agent/core/liveness.h"
 
 #define MEMBERS_CAPACITY_MIN 16
 
@@ -89,6 +91,7 @@ int members_reserve(struct core *core, uint32_t count)
     uint32_t *addresses = calloc(capacity, sizeof(*addresses));
     struct row *rows = NULL;
     if (!keys || !addresses || timers_reserve(&core->links.dials, capacity) < 0 ||
+        liveness_reserve(&core->liveness, capacity) < 0 ||
         !(rows = reallocarray(members->rows, capacity, sizeof(*rows)))) {
         free(keys);
         free(addresses);
@@ -165,6 +168,8 @@ void members_set_up(struct core *core, struct row *row, bool up)
         return;
     row->up = up;
     core->members.up += up ? 1 : UINT32_MAX;
+    if (up)
+        csk_wake(core);
     members_ask(&core->members, members_index(&core->members, row), up ? ROW_TELL_UP : ROW_TELL_DOWN);
 }
 
@@ -186,7 +191,8 @@ static void members_want(struct core *core, struct row *row, bool wanted)
     }
     members_set_up(core, row, false);
     links_stop(core, index);
-    row->pending &= ~(uint32_t)(ROW_SET_STREAM | ROW_DIAL);
+    csk_forget_peer(core, row);
+    row->pending &= ~(uint32_t)(ROW_SET_STREAM | ROW_DIAL | ROW_PULL_CSK);
     members_ask(&core->members, index, ROW_REMOVE_STREAM);
 }
 
@@ -206,6 +212,7 @@ static void members_settle(struct core *core, uint32_t index)
     row->refusal = refusal;
     row->older_index = older;
     members_want(core, row, peer && refusal == CORE_REFUSAL_NONE);
+    liveness_settle(core, index);
 }
 
 /* Settles every live row that shares a bucket with `row`: among them are those whose claim it decides. */
@@ -344,6 +351,18 @@ void members_truncate(struct core *core, uint32_t count)
 struct row *members_wanted_row(struct members *members, uint32_t index)
 {
     return index < members->count && members->rows[index].wanted ? &members->rows[index] : NULL;
+}
+
+uint32_t core_find_peer(const struct core *core, uint32_t mesh_ip)
+{
+    const struct members *members = &core->members;
+
+    if (members->capacity == 0)
+        return CORE_NO_INDEX;
+    uint32_t i = members->address_buckets[mesh_ip & (members->capacity - 1)];
+    while (i != CORE_NO_INDEX && !(members->rows[i].wanted && members->rows[i].record.mesh_ip == mesh_ip))
+        i = members->rows[i].same_address_next;
+    return i;
 }
 
 struct row *members_find_peer(struct members *members, const struct bytes32 *wg_pubkey)

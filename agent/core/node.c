@@ -1,6 +1,9 @@
 #include "agent/core/node.h"
 
+#include "agent/core/csk.h"
+#include "agent/core/liveness.h"
 #include "agent/core/members.h"
+#include "agent/core/outbox.h"
 #include "agent/core/registry.h"
 #include "agent/core/status.h"
 
@@ -111,6 +114,7 @@ static void node_absent(struct core *core)
         return;
     }
     node_go(core, BOOT_REGISTERING);
+    outbox_want(core, OUTBOX_REGISTER);
 }
 
 void node_self_record(struct core *core, const struct core_self *self)
@@ -145,7 +149,7 @@ void node_self_failed(struct core *core, const char *text)
 
 void node_register_done(struct core *core)
 {
-    if (!node_awaits(core, BOOT_REGISTERING))
+    if (!outbox_done(core, OUTBOX_REGISTER))
         return;
     core->node.settle_ms = core->now_ms + NODE_SETTLE_MS;
     node_succeed(core);
@@ -155,12 +159,15 @@ void node_register_done(struct core *core)
 /* The operation may have landed although its receipt was lost: look before registering again. */
 void node_register_failed(struct core *core, const struct core_failure *failure)
 {
-    if (!node_awaits(core, BOOT_REGISTERING))
+    if (!outbox_failed(core, OUTBOX_REGISTER))
         return;
-    if (failure->retryable)
-        node_go_later(core, BOOT_SELF, failure->text);
-    else
+    if (!failure->retryable) {
         core_exit(core, AM_ECONFIG, "%s", failure->text);
+        return;
+    }
+    node_go(core, BOOT_SELF);
+    core->node.boot_ms = outbox_due_ms(core, OUTBOX_REGISTER);
+    CORE_COPY_TEXT(core->node.error, failure->text);
 }
 
 void node_check_self(struct core *core)
@@ -188,9 +195,8 @@ static uint32_t node_boot_ask(enum boot boot)
         return ASK_READ_IDENTITY;
     case BOOT_SELF:
         return ASK_READ_SELF;
-    case BOOT_REGISTERING:
-        return ASK_REGISTER;
     case BOOT_IDLE:
+    case BOOT_REGISTERING: /* the outbox */
     case BOOT_DONE:
         break;
     }
@@ -217,16 +223,21 @@ uint64_t node_deadline(const struct core *core)
 
 static enum core_phase node_phase(const struct core *core)
 {
-    const struct members *members = &core->members;
+    bool alone = core->members.wanted == 0;
 
     if (!core->node.identity_known)
         return CORE_PHASE_BOOTING;
     if (!core->node.registered)
         return CORE_PHASE_REGISTERING;
-    if (!core->registry.synced || members->self == CORE_NO_INDEX || members->wanted == 0)
+    if (!core->registry.synced || core->members.self == CORE_NO_INDEX)
         return CORE_PHASE_WAITING_PEERS;
-    return core->device.in_place && members->up == members->wanted ? CORE_PHASE_HEALTHY
-                                                                   : CORE_PHASE_WG_CONFIGURING;
+    if (core->node.first_converged && csk_acquired(core))
+        return CORE_PHASE_HEALTHY;
+    if (alone)
+        return CORE_PHASE_WAITING_PEERS;
+    if (!core->device.in_place || (core->members.up == 0 && core->liveness.up <= 1))
+        return CORE_PHASE_WG_CONFIGURING;
+    return csk_acquired(core) ? CORE_PHASE_HEARTBEATING : CORE_PHASE_PULLING_CSK;
 }
 
 void node_update_phase(struct core *core)
@@ -236,7 +247,6 @@ void node_update_phase(struct core *core)
     if (phase == core->node.phase)
         return;
     core->node.phase = phase;
-    core->node.first_converged |= phase == CORE_PHASE_HEALTHY;
     core->pending |= TELL_PHASE;
     status_reason(core, core->phase_text);
 }

@@ -12,6 +12,7 @@
 #define REGISTRY_SLOW_POLL_MS 120000 /* with an indexer that is caught up */
 #define REGISTRY_EAGER_MS 15000      /* how far our RPC may be behind the indexer's */
 #define REGISTRY_SUSPECT_MS 20000    /* how far the indexer may be behind our RPC */
+#define REGISTRY_HINT_MS 500
 #define REGISTRY_STALE_MS                                                                                    \
     60000 /* answers older than what we know are a lagging RPC for this long, then a reorg */
 
@@ -86,6 +87,12 @@ static void registry_judge_indexer(struct core *core)
     registry_wake(core);
 }
 
+void registry_hint(struct core *core)
+{
+    if (core->registry.failures == 0 && core->registry.poll_ms > core->now_ms + REGISTRY_HINT_MS)
+        core->registry.poll_ms = core->now_ms + REGISTRY_HINT_MS;
+}
+
 static uint32_t registry_rows(const struct core_chain_state *state)
 {
     return state->members < CORE_MEMBERS_MAX ? (uint32_t)state->members : CORE_MEMBERS_MAX;
@@ -110,6 +117,17 @@ static bool registry_extends(const struct core_chain_state *known, const struct 
     return target->members > known->members && target->members - known->members <= CORE_PAGE_MAX &&
            target->members <= CORE_MEMBERS_MAX && target->removed == known->removed &&
            target->version - known->version == target->members - known->members;
+}
+
+/* Whether a commitment to the CSK is all that is new: then no row needs to be read. */
+static bool registry_only_committed(const struct core_chain_state *known,
+                                    const struct core_chain_state *target)
+{
+    struct bytes32 head =
+        head_after_commitment(&known->head, target->version, target->csk_generation, &target->csk_commitment);
+
+    return target->version == known->version + 1 && target->members == known->members &&
+           target->removed == known->removed && bytes32_equal(&head, &target->head);
 }
 
 static bool registry_extension_proved(const struct registry *registry, const struct core_page *page)
@@ -196,6 +214,8 @@ void registry_chain_state(struct core *core, const struct core_chain_state *stat
     }
     registry->target_extends = registry->clean && registry_extends(&registry->known, state);
     registry->next = registry->target_extends ? registry_rows(&registry->known) : 0;
+    if (registry->clean && registry_only_committed(&registry->known, state))
+        registry->next = registry_rows(state);
     registry_continue(core);
 }
 

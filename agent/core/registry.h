@@ -18,6 +18,9 @@ void registry_wake(struct core *core);
  * is told of with CORE_TELL_WITHHELD and no longer relied on. */
 void registry_indexer(struct core *core, const struct core_indexer *indexer);
 
+/* Somebody knows a newer version: polls within a second. */
+void registry_hint(struct core *core);
+
 /* Asks for a poll that is due. */
 void registry_pump(struct core *core);
 uint64_t registry_deadline(const struct core *core);

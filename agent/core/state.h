@@ -21,9 +21,14 @@ enum node_ask {
     ASK_READ_PAGE = 1 << 4,
     ASK_APPLY_DEVICE = 1 << 5,
     ASK_OBSERVE_DEVICE = 1 << 6,
-    TELL_PHASE = 1 << 7,
-    TELL_EXIT = 1 << 8,
-    TELL_WITHHELD = 1 << 9
+    ASK_SEND_HEARTBEAT = 1 << 7,
+    ASK_LOAD_CSK = 1 << 8,
+    ASK_DERIVE_CSK = 1 << 9,
+    ASK_COMMIT_CSK = 1 << 10,
+    TELL_CSK = 1 << 11,
+    TELL_WITHHELD = 1 << 12,
+    TELL_PHASE = 1 << 13,
+    TELL_EXIT = 1 << 14
 };
 
 enum row_ask {
@@ -36,7 +41,8 @@ enum row_ask {
     ROW_TELL_TRANSPORT = 1 << 6,
     ROW_TELL_UP = 1 << 7,
     ROW_TELL_DOWN = 1 << 8,
-    ROW_TELL_REMOVED = 1 << 9
+    ROW_TELL_REMOVED = 1 << 9,
+    ROW_PULL_CSK = 1 << 10
 };
 
 /* Streams to one peer. */
@@ -48,6 +54,26 @@ struct link {
     uint32_t failures; /* in a row; a stream that held clears them */
     uint64_t since_ms; /* of the present state, up or not */
     char text[CORE_LINK_TEXT_MAX];
+};
+
+/* What a member's heartbeats say. */
+struct beat {
+    bool counted; /* a live member that can be heard, or this node */
+    bool known;   /* boot_nonce and sequence are of a heartbeat */
+    bool up;
+    bool ahead; /* up: its view has members that this node does not know */
+    bool csk_held;
+    uint64_t csk_generation;
+    uint64_t boot_nonce;
+    uint64_t sequence;
+    uint64_t heard_ms;
+};
+
+/* Asking one peer for the CSK. */
+struct pull {
+    bool busy;
+    uint32_t failures; /* in a row */
+    uint64_t after_ms; /* not before */
 };
 
 /* One place of the registry. */
@@ -62,6 +88,8 @@ struct row {
     uint32_t same_key_next; /* chain of live rows in one bucket */
     uint32_t same_address_next;
     struct link link;
+    struct beat beat;
+    struct pull pull;
     bool handshake_seen;
     int64_t handshake_ms; /* before the core's time began when negative */
     uint64_t rx_bytes;
@@ -91,6 +119,61 @@ struct links {
     struct timers dials; /* per row: when to dial next */
     uint32_t dialing;
     uint32_t up;
+};
+
+/* Who hears whom. The live set is all counted members that this node or a view reports; every view is a part
+ * of it, so two sums tell whether all of them are the whole of it. */
+struct liveness {
+    uint64_t *views;                     /* by row: the view of a member that is up, else zero */
+    uint32_t *reports;                   /* by registry index: views of members that are up that report it */
+    uint8_t own_view[CORE_VIEW_MAX / 8]; /* as the next heartbeat tells it */
+    uint32_t capacity;                   /* of rows */
+    struct timers expiry;
+    uint32_t up;   /* members heard, this node included */
+    uint32_t live; /* of the live set */
+    uint64_t seen; /* sum of the sizes of the views of others that are up */
+    uint32_t ahead;
+    uint64_t boot_nonce;
+    uint64_t sequence;
+    uint64_t sent_ms;
+    bool hurry;         /* what heartbeats tell has changed since the last one */
+    bool listening;     /* the device is there: */
+    uint64_t listen_ms; /* since */
+};
+
+enum csk_work { CSK_REST, CSK_LOADING, CSK_DERIVING };
+
+/* The cluster shared key, as far as its hash goes. */
+struct csk {
+    enum csk_work work;
+    struct core_csk held;      /* newest key known as committed; when is_held */
+    struct core_csk candidate; /* derived or found, whether committed or not; when has_candidate */
+    struct core_csk goal;      /* what the chain says; a zero commitment is an open generation */
+    bool is_held;
+    bool has_candidate;
+    bool has_goal;
+    bool cache_tried;   /* for the goal */
+    bool cannot_derive; /* what we derive is not what was committed */
+    uint32_t failures;  /* of deriving, in a row */
+    uint64_t derive_ms; /* not before */
+    uint64_t look_ms;   /* for a peer to pull from */
+    uint64_t behind_ms; /* since when the goal is committed and not held */
+    uint64_t settle_ms; /* until then, an open generation means a lagging RPC: we have the receipt */
+    uint32_t pulls;
+    char error[CORE_TEXT_MAX - 80]; /* leaves room for the generation in a sentence */
+};
+
+enum outbox_item { OUTBOX_REGISTER, OUTBOX_COMMIT_CSK, OUTBOX_ITEMS };
+
+/* UserOperations to make. All share one nonce, so one is in flight. */
+struct outbox {
+    bool busy;
+    enum outbox_item in_flight; /* when busy */
+    struct {
+        bool wanted;
+        uint32_t failures; /* in a row */
+        uint64_t due_ms;   /* not before */
+    } items[OUTBOX_ITEMS];
 };
 
 struct device {
@@ -166,6 +249,9 @@ struct core {
     struct device device;
     struct node node;
     struct registry registry;
+    struct liveness liveness;
+    struct csk csk;
+    struct outbox outbox;
     int exit_code;
     char exit_text[CORE_TEXT_MAX];
     char phase_text[CORE_TEXT_MAX];

@@ -3,7 +3,9 @@
 #include <stdio.h>
 
 #include "agent/core/address.h"
+#include "agent/core/csk.h"
 #include "agent/core/device.h"
+#include "agent/core/liveness.h"
 #include "agent/core/members.h"
 #include "agent/transport/loopback.h"
 
@@ -14,6 +16,8 @@ const char *core_phase_name(enum core_phase phase)
         [CORE_PHASE_REGISTERING] = "registering",
         [CORE_PHASE_WAITING_PEERS] = "waiting-peers",
         [CORE_PHASE_WG_CONFIGURING] = "wg-configuring",
+        [CORE_PHASE_PULLING_CSK] = "pulling-csk",
+        [CORE_PHASE_HEARTBEATING] = "heartbeating",
         [CORE_PHASE_HEALTHY] = "healthy",
     };
     return names[phase];
@@ -76,6 +80,7 @@ bool core_member_at(const struct core *core, uint32_t index, struct core_member 
         .refusal = row->refusal,
         .older_index = row->older_index,
         .up = row->up,
+        .heard = row->beat.up,
         .link = status_link(row),
         .link_dialed = row->link.dialed,
         .link_since_ms = row->link.since_ms,
@@ -119,10 +124,27 @@ bool core_next_desired_peer(const struct core *core, uint32_t *cursor, struct co
         .wg_pubkey = row->record.wg_pubkey,
         .mesh_ip = row->record.mesh_ip,
         .loopback_ip = loopback_address_of_index(*cursor),
+        .carried = row->link.up,
     };
     memcpy(out->mesh_ip6, row->mesh_ip6, sizeof(out->mesh_ip6));
     ++*cursor;
     return true;
+}
+
+void core_heartbeat(const struct core *core, struct core_heartbeat *out)
+{
+    uint32_t bits = core->members.count < CORE_VIEW_MAX ? core->members.count : CORE_VIEW_MAX;
+
+    *out = (struct core_heartbeat){
+        .index = core->members.self,
+        .boot_nonce = core->liveness.boot_nonce,
+        .sequence = core->liveness.sequence,
+        .version = core->registry.known.version,
+        .view = core->liveness.own_view,
+        .view_len = (bits + 7) / 8,
+        .csk_held = core->csk.is_held,
+        .csk_generation = core->csk.held.generation,
+    };
 }
 
 uint32_t core_desired_peers(const struct core *core)
@@ -152,6 +174,11 @@ static void status_waiting(const struct core *core, char out[CORE_TEXT_MAX])
         snprintf(out, CORE_TEXT_MAX, "reading the registry");
     else if (core->members.self == CORE_NO_INDEX)
         snprintf(out, CORE_TEXT_MAX, "the registry does not list this node yet");
+    else if (!core->device.in_place)
+        snprintf(out, CORE_TEXT_MAX, "%s",
+                 core->device.error[0] != '\0' ? core->device.error : "setting up the device");
+    else if (!csk_acquired(core))
+        csk_reason(core, out);
     else if (core->members.refused != 0)
         snprintf(out, CORE_TEXT_MAX, "no other usable member; %u refused", core->members.refused);
     else
@@ -188,6 +215,30 @@ static void status_configuring(const struct core *core, char out[CORE_TEXT_MAX])
              members_index(members, row), address_hex(&row->record.member_contract, contract), cause);
 }
 
+static const struct row *status_first_silent(const struct members *members)
+{
+    for (uint32_t i = 0; i < members->count; i++)
+        if (members->rows[i].wanted && !members->rows[i].beat.up)
+            return &members->rows[i];
+    return NULL;
+}
+
+static void status_heartbeating(const struct core *core, char out[CORE_TEXT_MAX])
+{
+    const struct liveness *liveness = &core->liveness;
+    const struct row *silent = status_first_silent(&core->members);
+
+    if (liveness->up < liveness->live && silent)
+        snprintf(out, CORE_TEXT_MAX,
+                 "heartbeats of %u of %u members that others report; member %u is silent here", liveness->up,
+                 liveness->live, members_index(&core->members, silent));
+    else if (liveness->up <= 1)
+        snprintf(out, CORE_TEXT_MAX, "no heartbeat of anybody yet");
+    else
+        snprintf(out, CORE_TEXT_MAX, "%u members are heard; not all of them hear each other yet",
+                 liveness->up);
+}
+
 void status_reason(const struct core *core, char out[CORE_TEXT_MAX])
 {
     switch (core->node.phase) {
@@ -203,6 +254,12 @@ void status_reason(const struct core *core, char out[CORE_TEXT_MAX])
         return;
     case CORE_PHASE_WG_CONFIGURING:
         status_configuring(core, out);
+        return;
+    case CORE_PHASE_PULLING_CSK:
+        csk_reason(core, out);
+        return;
+    case CORE_PHASE_HEARTBEATING:
+        status_heartbeating(core, out);
         return;
     case CORE_PHASE_HEALTHY:
         out[0] = '\0';
@@ -230,6 +287,14 @@ void core_status(const struct core *core, struct core_status *out)
         .refused_members = members->refused,
         .peers = members->wanted,
         .up_peers = members->up,
+        .heard_members = core->liveness.up,
+        .converged = liveness_converged(core),
+        .csk_acquired = csk_acquired(core),
+        .csk_held = core->csk.is_held,
+        .csk_generation = core->csk.held.generation,
+        .csk_commitment = core->csk.held.commitment,
+        .csk_chain_generation = core->registry.known.csk_generation,
+        .csk_chain_open = bytes32_is_zero(&core->registry.known.csk_commitment),
         .streams = core->links.up,
         .device_in_place = core->device.in_place,
         .failed_edits = core->device.failed_edits,
@@ -239,4 +304,5 @@ void core_status(const struct core *core, struct core_status *out)
     status_reason(core, out->reason);
     CORE_COPY_TEXT(out->chain_error, core->registry.error);
     CORE_COPY_TEXT(out->device_error, core->device.error);
+    CORE_COPY_TEXT(out->csk_error, core->csk.error);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/api/client.h"
 #include "agent/meshctl/show.h"
@@ -21,6 +22,7 @@ struct options {
     bool json;
     bool follow;
     bool check;
+    bool yes;
 };
 
 static const char usage[] =
@@ -31,6 +33,8 @@ static const char usage[] =
     "  events [--follow]   the peers as an application is told of them; --follow: and every change from now "
     "on\n"
     "  indexer             where its events come from: endpoint, key, lag, last checkpoint\n"
+    "  ops                 this node's operations: purpose, outcome, gas, cost, sponsor\n"
+    "  csk [--yes]         print the cluster shared key; asks first, unless --yes\n"
     "  down                remove the WireGuard device of an agent that was stopped\n"
     "\n"
     "  --socket PATH       the agent's socket (AGENT_SOCKET, else " SOCKET_DEFAULT ")\n"
@@ -110,6 +114,21 @@ static int run_peers(struct api_client *client, const struct options *options)
     return EXIT_OK;
 }
 
+static int run_ops(struct api_client *client, const struct options *options)
+{
+    static api_Response answer;
+    struct am_err err;
+    const api_Request request = {.id = 1, .which_body = api_Request_list_operations_tag};
+    if (call(client, &request, api_Response_operation_list_tag, &answer, &err))
+        return fail(&err);
+    if (!options->json)
+        show_operations_header();
+    const api_OperationList *list = &answer.body.operation_list;
+    for (pb_size_t i = 0; i < list->operations_count; i++)
+        (options->json ? show_operation_json : show_operation_text)(&list->operations[i]);
+    return EXIT_OK;
+}
+
 static int run_events(struct api_client *client, const struct options *options)
 {
     static api_Response answer;
@@ -127,6 +146,34 @@ static int run_events(struct api_client *client, const struct options *options)
         (options->json ? show_event_json : show_event_text)(&answer.body.peer_event);
         synced = synced || answer.body.peer_event.kind == api_PeerEvent_Kind_SYNCED;
     }
+    return EXIT_OK;
+}
+
+/* Whether the person at the terminal agrees; nobody there is a no. */
+static bool confirm(const char *question)
+{
+    char answer[8];
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+        return false;
+    fprintf(stderr, "%s [y/N] ", question);
+    return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+static int run_csk(struct api_client *client, const struct options *options)
+{
+    static api_Response answer;
+    struct am_err err;
+    const api_Request request = {.id = 1, .which_body = api_Request_get_cluster_shared_key_tag};
+    if (!options->yes &&
+        !confirm("Whoever sees the cluster shared key can read what the cluster keeps secret "
+                 "with it. Print it?")) {
+        fprintf(stderr, "meshctl: not printed; csk --yes prints it without asking\n");
+        return EXIT_ERROR;
+    }
+    if (call(client, &request, api_Response_cluster_shared_key_tag, &answer, &err))
+        return fail(&err);
+    (options->json ? show_csk_json : show_csk_text)(&answer.body.cluster_shared_key);
+    secret_wipe(&answer, sizeof(answer));
     return EXIT_OK;
 }
 
@@ -173,10 +220,8 @@ static const struct {
     const char *name;
     int (*run)(struct api_client *client, const struct options *options);
 } commands[] = {
-    {"status", run_status},
-    {"peers", run_peers},
-    {"events", run_events},
-    {"indexer", run_indexer},
+    {"status", run_status},   {"peers", run_peers}, {"events", run_events},
+    {"indexer", run_indexer}, {"ops", run_ops},     {"csk", run_csk},
 };
 
 static int run_command(const char *name, const struct options *options)
@@ -201,9 +246,13 @@ static int run_command(const char *name, const struct options *options)
 int main(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"socket", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
-        {"follow", no_argument, NULL, 'f'},       {"check", no_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+        {"socket", required_argument, NULL, 's'},
+        {"json", no_argument, NULL, 'j'},
+        {"follow", no_argument, NULL, 'f'},
+        {"check", no_argument, NULL, 'c'},
+        {"yes", no_argument, NULL, 'y'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     struct options options = {.socket = environment_or("AGENT_SOCKET", SOCKET_DEFAULT)};
     for (int option; (option = getopt_long(argc, argv, "h", known, NULL)) != -1;) {
@@ -219,6 +268,9 @@ int main(int argc, char **argv)
             break;
         case 'c':
             options.check = true;
+            break;
+        case 'y':
+            options.yes = true;
             break;
         case 'h':
             fputs(usage, stdout);

@@ -9,10 +9,12 @@
 #include <time.h>
 
 #include "crypto/bytes.h"
+#include "crypto/secret.h"
 
 #define SHORT_BYTES 6 /* of an id, in tables */
 #define LABEL "%-16s "
 #define AMOUNT_SIZE 32
+#define ETHER_SIZE 48
 
 /* ---- Text ---- */
 
@@ -82,6 +84,11 @@ void show_status_text(const api_Status *status, const api_Self *self)
     printf(LABEL "%" PRIu32 " live of %" PRIu32 " registered\n", "members", status->live_members,
            status->members);
     printf(LABEL "%" PRIu32 " up, %" PRIu32 " streams\n", "peers", status->up_peers, status->streams);
+    printf(LABEL "%" PRIu32 " members, this one included; %s\n", "heard", status->heard_members,
+           status->converged ? "converged" : "not converged");
+    if (status->has_csk_generation)
+        printf(LABEL "generation %" PRIu64 " held\n", "shared key", status->csk_generation);
+    print_if_any("shared key error", status->csk_error);
     printf(LABEL "%" PRIu64 ", registry version %" PRIu64 "\n", "block", status->block,
            status->registry_version);
     print_if_any("chain error", status->chain_error);
@@ -120,19 +127,35 @@ static const char *format_short_id(const uint8_t *id, char out[2 * SHORT_BYTES +
 
 void show_peers_header(void)
 {
-    printf("%5s  %-12s  %-15s  %-5s  %-9s  %-9s  %10s  %10s  %s\n", "INDEX", "MEMBER", "ADDRESS", "STATE",
-           "TRANSPORT", "HANDSHAKE", "RECEIVED", "SENT", "PROBLEM");
+    printf("%5s  %-12s  %-15s  %-5s  %-9s  %-9s  %10s  %10s  %8s  %7s  %s\n", "INDEX", "MEMBER", "ADDRESS",
+           "STATE", "TRANSPORT", "HANDSHAKE", "RECEIVED", "SENT", "DROPPED", "RTT", "PROBLEM");
+}
+
+/* Datagrams that the transport dropped, and its round trip; dashes when it does not know the peer. */
+static void format_stream(const api_Peer *peer, char dropped[AMOUNT_SIZE], char rtt[AMOUNT_SIZE])
+{
+    const api_Stream *stream = &peer->stream;
+    snprintf(dropped, AMOUNT_SIZE, "-");
+    snprintf(rtt, AMOUNT_SIZE, "-");
+    if (!peer->has_stream)
+        return;
+    snprintf(dropped, AMOUNT_SIZE, "%" PRIu64,
+             stream->dropped_late + stream->dropped_full + stream->dropped_down + stream->dropped_malformed);
+    if (stream->rtt_us)
+        snprintf(rtt, AMOUNT_SIZE, "%.1f ms", stream->rtt_us / 1000.0);
 }
 
 void show_peer_text(const api_Peer *peer)
 {
     char id[2 * SHORT_BYTES + 1], age[AMOUNT_SIZE] = "never", rx[AMOUNT_SIZE], tx[AMOUNT_SIZE];
+    char dropped[AMOUNT_SIZE], rtt[AMOUNT_SIZE];
     if (peer->has_handshake_age_s)
         format_age(peer->handshake_age_s, age);
-    printf("%5" PRIu32 "  %-12s  %-15s  %-5s  %-9s  %-9s  %10s  %10s  %s\n", peer->index,
+    format_stream(peer, dropped, rtt);
+    printf("%5" PRIu32 "  %-12s  %-15s  %-5s  %-9s  %-9s  %10s  %10s  %8s  %7s  %s\n", peer->index,
            format_short_id(peer->member_id, id), peer->mesh_ipv4, peer->up ? "up" : "down",
            api_transport_name(peer->transport), age, format_amount(peer->rx_bytes, rx),
-           format_amount(peer->tx_bytes, tx), peer->problem);
+           format_amount(peer->tx_bytes, tx), dropped, rtt, peer->problem);
 }
 
 static void format_time(uint64_t unix_ms, char out[32])
@@ -157,6 +180,43 @@ void show_event_text(const api_PeerEvent *event)
         printf("%s  %-17s  %" PRIu64 " events\n", when, name, event->lost);
     else
         printf("%s  %s\n", when, name);
+}
+
+void show_operations_header(void)
+{
+    printf("%-24s  %-16s  %-8s  %-66s  %9s  %-14s  %s\n", "STARTED", "PURPOSE", "OUTCOME", "HASH", "GAS",
+           "COST (ETH)", "SPONSOR OR PROBLEM");
+}
+
+/* Wei as ether with nine places: gwei. */
+static const char *format_ether(const char *wei, char out[ETHER_SIZE])
+{
+    char padded[64];
+    const int zeros = strlen(wei) < 19 ? (int)(19 - strlen(wei)) : 0;
+    snprintf(padded, sizeof(padded), "%.*s%s", zeros, "0000000000000000000", wei);
+    const int whole = (int)strlen(padded) - 18;
+    snprintf(out, ETHER_SIZE, "%.*s.%.9s", whole, padded, padded + whole);
+    return out;
+}
+
+void show_operation_text(const api_Operation *operation)
+{
+    char when[32], hash[2 * 32 + 3] = "0x", cost[ETHER_SIZE];
+    format_time(operation->started_unix_ms, when);
+    hex_encode(operation->hash, sizeof(operation->hash), hash + 2);
+    printf("%-24s  %-16s  %-8s  %-66s  %9" PRIu64 "  %-14s  %s\n", when, operation->purpose,
+           api_outcome_name(operation->outcome), hash, operation->gas_used,
+           *operation->cost_wei ? format_ether(operation->cost_wei, cost) : "-",
+           *operation->problem ? operation->problem : operation->sponsor);
+}
+
+void show_csk_text(const api_ClusterSharedKey *csk)
+{
+    char digits[2 * 32 + 1];
+    printf(LABEL "%" PRIu64 "\n", "generation", csk->generation);
+    hex_encode(csk->key, sizeof(csk->key), digits);
+    printf(LABEL "0x%s\n", "key", digits);
+    secret_wipe(digits, sizeof(digits));
 }
 
 /* ---- JSON ---- */
@@ -222,6 +282,12 @@ void show_status_json(const api_Status *status, const api_Self *self)
     add_count(object, "live_members", status->live_members);
     add_count(object, "up_peers", status->up_peers);
     add_count(object, "streams", status->streams);
+    add_count(object, "heard_members", status->heard_members);
+    add_flag(object, "converged", status->converged);
+    json_object_object_add(object, "csk_generation",
+                           status->has_csk_generation ? json_object_new_uint64(status->csk_generation)
+                                                      : NULL);
+    add_text(object, "csk_error", status->csk_error);
     add_count(object, "block", status->block);
     add_count(object, "registry_version", status->registry_version);
     add_text(object, "chain_error", status->chain_error);
@@ -230,6 +296,20 @@ void show_status_json(const api_Status *status, const api_Self *self)
     add_text(object, "agent_version", status->agent_version);
     json_object_object_add(object, "self", self ? object_of_self(self) : NULL);
     print_object(object);
+}
+
+static json_object *object_of_stream(const api_Stream *stream)
+{
+    json_object *object = json_object_new_object();
+    add_count(object, "sent", stream->sent);
+    add_count(object, "received", stream->received);
+    add_count(object, "dropped_late", stream->dropped_late);
+    add_count(object, "dropped_full", stream->dropped_full);
+    add_count(object, "dropped_down", stream->dropped_down);
+    add_count(object, "dropped_malformed", stream->dropped_malformed);
+    add_count(object, "streams", stream->streams);
+    add_count(object, "rtt_us", stream->rtt_us);
+    return object;
 }
 
 static json_object *object_of_peer(const api_Peer *peer)
@@ -251,8 +331,17 @@ static json_object *object_of_peer(const api_Peer *peer)
                            peer->has_handshake_age_s ? json_object_new_uint64(peer->handshake_age_s) : NULL);
     add_count(object, "rx_bytes", peer->rx_bytes);
     add_count(object, "tx_bytes", peer->tx_bytes);
+    json_object_object_add(object, "stream", peer->has_stream ? object_of_stream(&peer->stream) : NULL);
     add_text(object, "problem", peer->problem);
     return object;
+}
+
+void show_csk_json(const api_ClusterSharedKey *csk)
+{
+    json_object *object = json_object_new_object();
+    add_count(object, "generation", csk->generation);
+    ADD_HEX(object, csk, key);
+    print_object(object);
 }
 
 void show_peer_json(const api_Peer *peer)
@@ -288,5 +377,23 @@ void show_indexer_json(const api_Indexer *indexer)
         add_count(object, "alarms", indexer->alarms);
         add_text(object, "error", indexer->error);
     }
+    print_object(object);
+}
+
+void show_operation_json(const api_Operation *operation)
+{
+    json_object *object = json_object_new_object();
+    add_text(object, "purpose", operation->purpose);
+    add_text(object, "outcome", api_outcome_name(operation->outcome));
+    add_count(object, "started_unix_ms", operation->started_unix_ms);
+    add_count(object, "ended_unix_ms", operation->ended_unix_ms);
+    add_count(object, "attempts", operation->attempts);
+    add_count(object, "sends", operation->sends);
+    ADD_HEX(object, operation, hash);
+    ADD_HEX(object, operation, tx_hash);
+    add_count(object, "gas_used", operation->gas_used);
+    add_text(object, "cost_wei", operation->cost_wei);
+    add_text(object, "sponsor", operation->sponsor);
+    add_text(object, "problem", operation->problem);
     print_object(object);
 }

@@ -12,11 +12,19 @@ void show_status_json(const api_Status *status, const api_Self *self);
 void show_indexer_text(const api_Indexer *indexer);
 void show_indexer_json(const api_Indexer *indexer);
 
+/* The cluster shared key itself. */
+void show_csk_text(const api_ClusterSharedKey *csk);
+void show_csk_json(const api_ClusterSharedKey *csk);
+
 void show_peers_header(void);
 void show_peer_text(const api_Peer *peer);
 void show_peer_json(const api_Peer *peer);
 
 void show_event_text(const api_PeerEvent *event);
 void show_event_json(const api_PeerEvent *event);
+
+void show_operations_header(void);
+void show_operation_text(const api_Operation *operation);
+void show_operation_json(const api_Operation *operation);
 
 #endif

@@ -1,4 +1,4 @@
-#include "agent/shell/onchain.h"
+#include "agent/shell/onchain_state.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -7,59 +7,40 @@
 
 #include "agent/attest/dstack.h"
 #include "agent/log.h"
+#include "agent/shell/operations.h"
 #include "crypto/box.h"
-#include "evm/chain.h"
-#include "evm/operation.h"
 
 /* How far this machine's clock may be behind the chain: WireGuard refuses handshakes after a step back. */
 #define CLOCK_BEHIND_MAX_S 60
 
-struct onchain {
-    struct event_base *base;
-    const struct config *config;
-    onchain_answer_fn answer;
-    void *user;
-    struct http_client *http;
-    struct rpc *node;
-    struct rpc *bundler;
-    struct rpc *sponsor_rpcs[CONFIG_LIST_MAX];
-    struct sponsor sponsors[CONFIG_LIST_MAX];
-    struct operation_services services;
-    struct operation *operation;
-    struct attestor *attestor;
-    struct attest_identity keys;
-    struct core_identity identity;
-    struct secret *wireguard; /* of generation wg_generation, when that is not 0 */
-    uint32_t wg_generation;
-    struct core_self self;         /* READ_SELF in progress */
-    struct core_chain_state state; /* the last one told */
-    uint64_t state_block;          /* READ_STATE in progress: the block it is pinned to */
-    uint32_t page_offset;          /* READ_PAGE in progress */
-    struct core_record page[CORE_PAGE_MAX];
-    struct event *refusals; /* answers requests that could not even begin */
-    bool identity_refused, self_refused, register_refused, state_refused, page_refused;
-};
-
 /* ---- Answers ---- */
 
-static void answer(struct onchain *onchain, const struct core_event *event)
+void onchain_answer(struct onchain *onchain, const struct core_event *event)
 {
     onchain->answer(onchain->user, event);
 }
 
-static void answer_failure(struct onchain *onchain, enum core_event_type type, const char *text,
-                           bool retryable)
+void onchain_answer_failure(struct onchain *onchain, enum core_event_type type, const char *text,
+                            bool retryable)
 {
     log_warn(type == CORE_EVENT_IDENTITY_FAILED ? "identity.failed" : "registration.failed",
              log_text("reason", text), log_bool("retry", retryable));
-    answer(onchain, &(struct core_event){.type = type, .failure = {.text = text, .retryable = retryable}});
+    onchain_answer(onchain,
+                   &(struct core_event){.type = type, .failure = {.text = text, .retryable = retryable}});
+}
+
+void onchain_answer_commit_failed(struct onchain *onchain, const char *text)
+{
+    log_warn("csk.commit_failed", log_text("reason", text));
+    onchain_answer(onchain, &(struct core_event){.type = CORE_EVENT_CSK_FAILED,
+                                                 .csk_failure = {.what = CORE_CSK_COMMIT, .text = text}});
 }
 
 static void answer_read_failed(struct onchain *onchain, enum core_read what, const char *text)
 {
     log_warn("chain.read_failed", log_text("reason", text));
-    answer(onchain, &(struct core_event){.type = CORE_EVENT_READ_FAILED,
-                                         .read_failure = {.what = what, .text = text}});
+    onchain_answer(onchain, &(struct core_event){.type = CORE_EVENT_READ_FAILED,
+                                                 .read_failure = {.what = what, .text = text}});
 }
 
 static bool take_flag(bool *flag)
@@ -75,9 +56,11 @@ static void on_refusals(evutil_socket_t fd, short what, void *user)
     struct onchain *onchain = user;
     (void)fd, (void)what;
     if (take_flag(&onchain->identity_refused))
-        answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, text, true);
+        onchain_answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, text, true);
     if (take_flag(&onchain->register_refused))
-        answer_failure(onchain, CORE_EVENT_REGISTER_FAILED, text, true);
+        onchain_answer_failure(onchain, CORE_EVENT_REGISTER_FAILED, text, true);
+    if (take_flag(&onchain->commit_refused))
+        onchain_answer_commit_failed(onchain, text);
     if (take_flag(&onchain->self_refused))
         answer_read_failed(onchain, CORE_READ_SELF, text);
     if (take_flag(&onchain->state_refused))
@@ -86,8 +69,7 @@ static void on_refusals(evutil_socket_t fd, short what, void *user)
         answer_read_failed(onchain, CORE_READ_PAGE, text);
 }
 
-/* Without `started`, answers the request of `flag` with a failure from the loop. */
-static void expect(struct onchain *onchain, bool started, bool *flag)
+void onchain_expect(struct onchain *onchain, bool started, bool *flag)
 {
     if (started)
         return;
@@ -102,28 +84,29 @@ static void on_cluster(void *user, const struct chain_result *result)
     struct onchain *onchain = user;
     struct core_identity *identity = &onchain->identity;
     if (result->code != 0) {
-        answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, result->error, true);
+        onchain_answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, result->error, true);
         return;
     }
     if (address_is_zero(&result->address)) {
-        answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, "the member contract belongs to no cluster yet",
-                       true);
+        onchain_answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED,
+                               "the member contract belongs to no cluster yet", true);
         return;
     }
     identity->cluster = result->address;
     identity->member_id =
         cluster_member_id(&identity->cluster, &identity->member_contract, &onchain->keys.attestor_id);
+    operations_set_account(onchain->operations, &identity->member_contract, onchain->keys.owner);
     log_info("identity.ready", log_bytes("cluster", identity->cluster.b, 20),
              log_bytes("contract", identity->member_contract.b, 20),
              log_bytes("member", identity->member_id.b, 32));
-    answer(onchain, &(struct core_event){.type = CORE_EVENT_IDENTITY_READY, .identity = *identity});
+    onchain_answer(onchain, &(struct core_event){.type = CORE_EVENT_IDENTITY_READY, .identity = *identity});
 }
 
 static void on_keys(void *user, const struct attest_identity *keys, const struct am_err *err)
 {
     struct onchain *onchain = user;
     if (!keys) {
-        answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, err->text, err->code != AM_ECONFIG);
+        onchain_answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, err->text, err->code != AM_ECONFIG);
         return;
     }
     const struct address *configured = &onchain->config->member_contract;
@@ -134,9 +117,9 @@ static void on_keys(void *user, const struct attest_identity *keys, const struct
         .wg_pubkey = keys->keys.wg,
         .ed25519_pubkey = keys->keys.ed25519,
     };
-    expect(onchain,
-           chain_read_cluster(onchain->node, &onchain->identity.member_contract, on_cluster, onchain),
-           &onchain->identity_refused);
+    onchain_expect(onchain,
+                   chain_read_cluster(onchain->node, &onchain->identity.member_contract, on_cluster, onchain),
+                   &onchain->identity_refused);
 }
 
 static void on_clock(void *user, const struct chain_result *result)
@@ -145,18 +128,18 @@ static void on_clock(void *user, const struct chain_result *result)
     const uint64_t now_s = (uint64_t)time(NULL);
     struct am_err err;
     if (result->code != 0) {
-        answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, result->error, true);
+        onchain_answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, result->error, true);
         return;
     }
     if (now_s + CLOCK_BEHIND_MAX_S < result->block.timestamp) {
         am_fail(&err, AM_EMISMATCH,
                 "the clock is %llu s behind the chain's latest block; WireGuard needs a right one: set it",
                 (unsigned long long)(result->block.timestamp - now_s));
-        answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, err.text, true);
+        onchain_answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, err.text, true);
         return;
     }
-    expect(onchain, attestor_read_identity(onchain->attestor, on_keys, onchain) == 0,
-           &onchain->identity_refused);
+    onchain_expect(onchain, attestor_read_identity(onchain->attestor, on_keys, onchain) == 0,
+                   &onchain->identity_refused);
 }
 
 static void on_chain_id(void *user, const struct chain_result *result)
@@ -164,21 +147,21 @@ static void on_chain_id(void *user, const struct chain_result *result)
     struct onchain *onchain = user;
     struct am_err err;
     if (result->code != 0) {
-        answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, result->error, true);
+        onchain_answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, result->error, true);
         return;
     }
     if (result->id != onchain->config->chain_id) {
         am_fail(&err, AM_EMISMATCH, "RPC_URL serves chain %llu, but CHAIN_ID is %llu: correct one of them",
                 (unsigned long long)result->id, (unsigned long long)onchain->config->chain_id);
-        answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, err.text, false);
+        onchain_answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, err.text, false);
         return;
     }
-    expect(onchain, chain_read_block(onchain->node, on_clock, onchain), &onchain->identity_refused);
+    onchain_expect(onchain, chain_read_block(onchain->node, on_clock, onchain), &onchain->identity_refused);
 }
 
 void onchain_read_identity(struct onchain *onchain)
 {
-    expect(onchain, chain_read_id(onchain->node, on_chain_id, onchain), &onchain->identity_refused);
+    onchain_expect(onchain, chain_read_id(onchain->node, on_chain_id, onchain), &onchain->identity_refused);
 }
 
 /* ---- Own record, and the WireGuard generation it carries ---- */
@@ -200,7 +183,7 @@ static struct core_record record_of_member(const struct cluster_member *member)
 
 static void answer_self(struct onchain *onchain)
 {
-    answer(onchain, &(struct core_event){.type = CORE_EVENT_SELF_RECORD, .self = onchain->self});
+    onchain_answer(onchain, &(struct core_event){.type = CORE_EVENT_SELF_RECORD, .self = onchain->self});
 }
 
 static void derive_generation(struct onchain *onchain, uint32_t generation);
@@ -235,10 +218,10 @@ static void on_generation(void *user, struct secret *key, const struct am_err *e
 static void derive_generation(struct onchain *onchain, uint32_t generation)
 {
     onchain->self.wg_generation = generation;
-    expect(onchain,
-           attestor_derive_key(onchain->attestor, ATTEST_KEY_WIREGUARD, generation, on_generation, onchain) ==
-               0,
-           &onchain->self_refused);
+    onchain_expect(
+        onchain,
+        attestor_derive_key(onchain->attestor, ATTEST_KEY_WIREGUARD, generation, on_generation, onchain) == 0,
+        &onchain->self_refused);
 }
 
 static void on_self(void *user, const struct chain_result *result)
@@ -264,62 +247,17 @@ static void on_self(void *user, const struct chain_result *result)
 void onchain_read_self(struct onchain *onchain)
 {
     const struct core_identity *identity = &onchain->identity;
-    expect(onchain,
-           chain_read_member(onchain->node, &identity->cluster, &identity->member_contract, CHAIN_LATEST,
-                             on_self, onchain),
-           &onchain->self_refused);
-}
-
-/* ---- Registration ---- */
-
-static void on_register_progress(void *user, enum operation_state state, const char *detail)
-{
-    (void)user;
-    log_info("registration.step", log_text("step", operation_state_name(state)), log_text("detail", detail));
-}
-
-/* Only the operator's next deployment mends a key that is no key; everything else may change on chain, at the
- * sponsor or in between. */
-static void on_registered(void *user, const struct operation_result *result)
-{
-    struct onchain *onchain = user;
-    onchain->operation = NULL;
-    if (result->code != 0) {
-        answer_failure(onchain, CORE_EVENT_REGISTER_FAILED, result->error, result->code != -EINVAL);
-        return;
-    }
-    log_info("registration.done", log_bytes("operation", result->hash.b, 32),
-             log_bytes("transaction", result->tx_hash.b, 32));
-    answer(onchain, &(struct core_event){.type = CORE_EVENT_REGISTER_DONE});
-}
-
-static bool start_registration(struct onchain *onchain)
-{
-    const struct core_identity *identity = &onchain->identity;
-    struct abi_writer registration = {0}, call = {0};
-    struct am_err err;
-    if (attestor_build_registration(onchain->attestor, &identity->cluster, &identity->member_contract,
-                                    &onchain->keys.keys, &registration, &err) == 0)
-        cluster_put_execute(&call, &identity->cluster, registration.data, registration.len);
-    if (call.len > 0 && !call.failed)
-        onchain->operation =
-            operation_start(&onchain->services, &identity->member_contract, call.data, call.len,
-                            onchain->keys.owner, on_register_progress, on_registered, onchain);
-    abi_writer_free(&registration);
-    abi_writer_free(&call);
-    return onchain->operation;
-}
-
-void onchain_register(struct onchain *onchain)
-{
-    expect(onchain, start_registration(onchain), &onchain->register_refused);
+    onchain_expect(onchain,
+                   chain_read_member(onchain->node, &identity->cluster, &identity->member_contract,
+                                     CHAIN_LATEST, on_self, onchain),
+                   &onchain->self_refused);
 }
 
 /* ---- Registry state: one call while nothing changes; what changed is read again at one block ---- */
 
 static void answer_state(struct onchain *onchain)
 {
-    answer(onchain, &(struct core_event){.type = CORE_EVENT_CHAIN_STATE, .chain = onchain->state});
+    onchain_answer(onchain, &(struct core_event){.type = CORE_EVENT_CHAIN_STATE, .chain = onchain->state});
 }
 
 static void on_pinned_state(void *user, const struct chain_result *result)
@@ -338,6 +276,8 @@ static void on_pinned_state(void *user, const struct chain_result *result)
         .removed = state->removed,
         .cidr_ip = state->cidr_ip,
         .cidr_prefix = state->cidr_prefix,
+        .csk_generation = state->csk_generation,
+        .csk_commitment = state->csk_commitment,
     };
     answer_state(onchain);
 }
@@ -350,10 +290,10 @@ static void on_state_block(void *user, const struct chain_result *result)
         return;
     }
     onchain->state_block = result->block.number;
-    expect(onchain,
-           chain_read_state(onchain->node, &onchain->identity.cluster, &onchain->identity.member_id,
-                            onchain->state_block, on_pinned_state, onchain),
-           &onchain->state_refused);
+    onchain_expect(onchain,
+                   chain_read_state(onchain->node, &onchain->identity.cluster, &onchain->identity.member_id,
+                                    onchain->state_block, on_pinned_state, onchain),
+                   &onchain->state_refused);
 }
 
 static void on_latest_state(void *user, const struct chain_result *result)
@@ -368,15 +308,16 @@ static void on_latest_state(void *user, const struct chain_result *result)
     if (unchanged)
         answer_state(onchain);
     else
-        expect(onchain, chain_read_block(onchain->node, on_state_block, onchain), &onchain->state_refused);
+        onchain_expect(onchain, chain_read_block(onchain->node, on_state_block, onchain),
+                       &onchain->state_refused);
 }
 
 void onchain_read_state(struct onchain *onchain)
 {
-    expect(onchain,
-           chain_read_state(onchain->node, &onchain->identity.cluster, &onchain->identity.member_id,
-                            CHAIN_LATEST, on_latest_state, onchain),
-           &onchain->state_refused);
+    onchain_expect(onchain,
+                   chain_read_state(onchain->node, &onchain->identity.cluster, &onchain->identity.member_id,
+                                    CHAIN_LATEST, on_latest_state, onchain),
+                   &onchain->state_refused);
 }
 
 static void on_page(void *user, const struct chain_result *result)
@@ -390,19 +331,30 @@ static void on_page(void *user, const struct chain_result *result)
     const size_t count = page->count < CORE_PAGE_MAX ? page->count : CORE_PAGE_MAX;
     for (size_t i = 0; i < count; i++)
         onchain->page[i] = record_of_member(&page->members[i]);
-    answer(onchain, &(struct core_event){.type = CORE_EVENT_MEMBERS_PAGE,
-                                         .page = {.offset = onchain->page_offset,
-                                                  .total = page->total,
-                                                  .records = onchain->page,
-                                                  .records_len = count}});
+    onchain_answer(onchain, &(struct core_event){.type = CORE_EVENT_MEMBERS_PAGE,
+                                                 .page = {.offset = onchain->page_offset,
+                                                          .total = page->total,
+                                                          .records = onchain->page,
+                                                          .records_len = count}});
 }
 
 void onchain_read_page(struct onchain *onchain, uint64_t block, uint32_t offset, uint32_t limit)
 {
     onchain->page_offset = offset;
-    expect(onchain,
-           chain_read_page(onchain->node, &onchain->identity.cluster, offset, limit, block, on_page, onchain),
-           &onchain->page_refused);
+    onchain_expect(
+        onchain,
+        chain_read_page(onchain->node, &onchain->identity.cluster, offset, limit, block, on_page, onchain),
+        &onchain->page_refused);
+}
+
+struct attestor *onchain_attestor(const struct onchain *onchain)
+{
+    return onchain->attestor;
+}
+
+const struct history *onchain_history(const struct onchain *onchain)
+{
+    return operations_history(onchain->operations);
 }
 
 struct rpc *onchain_rpc(const struct onchain *onchain)
@@ -422,22 +374,6 @@ const struct secret *onchain_wireguard_key(const struct onchain *onchain)
 
 /* ---- Life ---- */
 
-static int open_sponsors(struct onchain *onchain, struct am_err *err)
-{
-    const struct config *config = onchain->config;
-    for (size_t i = 0; i < config->sponsors_len; i++) {
-        const struct config_sponsor *sponsor = &config->sponsors[i];
-        if (sponsor->kind != CONFIG_SPONSOR_ERC7677)
-            return am_fail(err, AM_ECONFIG, "SPONSOR: this version knows erc7677=<url> only");
-        onchain->sponsor_rpcs[i] = rpc_new(onchain->http, &sponsor->target, 1);
-        if (!onchain->sponsor_rpcs[i])
-            return am_fail(err, -ENOMEM, "out of memory");
-        onchain->sponsors[i] = (struct sponsor){
-            .kind = SPONSOR_ERC7677, .rpc = onchain->sponsor_rpcs[i], .context_json = sponsor->context_json};
-    }
-    return 0;
-}
-
 static int open_services(struct onchain *onchain, struct am_err *err)
 {
     const struct config *config = onchain->config;
@@ -446,11 +382,11 @@ static int open_services(struct onchain *onchain, struct am_err *err)
     if (!onchain->refusals || !onchain->http)
         return am_fail(err, -ENOMEM, "out of memory");
     onchain->node = rpc_new(onchain->http, config->rpc_urls.items, config->rpc_urls.len);
-    onchain->bundler = rpc_new(onchain->http, config->bundler_urls.items, config->bundler_urls.len);
     onchain->attestor = dstack_new(onchain->http, config->dstack_endpoint);
-    if (!onchain->node || !onchain->bundler || !onchain->attestor)
+    if (!onchain->node || !onchain->attestor)
         return am_fail(err, -ENOMEM, "out of memory");
-    return open_sponsors(onchain, err);
+    onchain->operations = operations_new(onchain->base, config, onchain->http, onchain->node, err);
+    return onchain->operations ? 0 : err->code;
 }
 
 struct onchain *onchain_new(struct event_base *base, const struct config *config, onchain_answer_fn answer_fn,
@@ -469,15 +405,6 @@ struct onchain *onchain_new(struct event_base *base, const struct config *config
         onchain_free(onchain);
         return NULL;
     }
-    onchain->services = (struct operation_services){
-        .base = base,
-        .node = onchain->node,
-        .bundler = onchain->bundler,
-        .sponsors = onchain->sponsors,
-        .sponsors_len = config->sponsors_len,
-        .entry_point = config->entry_point,
-        .chain_id = config->chain_id,
-    };
     return onchain;
 }
 
@@ -485,11 +412,8 @@ void onchain_free(struct onchain *onchain)
 {
     if (!onchain)
         return;
-    operation_cancel(onchain->operation);
+    operations_free(onchain->operations);
     attestor_free(onchain->attestor);
-    for (size_t i = 0; i < CONFIG_LIST_MAX; i++)
-        rpc_free(onchain->sponsor_rpcs[i]);
-    rpc_free(onchain->bundler);
     rpc_free(onchain->node);
     http_client_free(onchain->http);
     secret_free(onchain->wireguard);

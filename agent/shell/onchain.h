@@ -7,11 +7,13 @@
 #ifndef AGENT_SHELL_ONCHAIN_H
 #define AGENT_SHELL_ONCHAIN_H
 
+#include "agent/attest/attestor.h"
 #include "agent/config.h"
 #include "agent/core/core.h"
 #include "crypto/secret.h"
 
 struct event_base;
+struct history;
 struct onchain;
 struct rpc;
 
@@ -36,6 +38,10 @@ void onchain_read_self(struct onchain *onchain);
 /* REGISTER_DONE or REGISTER_FAILED, after the operation's receipt. */
 void onchain_register(struct onchain *onchain);
 
+/* CSK_COMMITTED, or CSK_FAILED for CORE_CSK_COMMIT, after the operation's receipt. Not while a registration
+ * is under way. */
+void onchain_commit_csk(struct onchain *onchain, const struct core_csk *csk);
+
 /* CHAIN_STATE, or READ_FAILED for CORE_READ_STATE. */
 void onchain_read_state(struct onchain *onchain);
 
@@ -44,6 +50,10 @@ void onchain_read_page(struct onchain *onchain, uint64_t block, uint32_t offset,
 
 /* The node behind RPC_URL, for others' reads; as long as this lives. */
 struct rpc *onchain_rpc(const struct onchain *onchain);
+/* The operations of this account, for the operator. */
+const struct history *onchain_history(const struct onchain *onchain);
+/* The source of keys, as long as `onchain` lives. */
+struct attestor *onchain_attestor(const struct onchain *onchain);
 
 /* The Ed25519 seed, and the WireGuard key of the generation that the last SELF_RECORD told (generation 0
  * before). NULL before IDENTITY_READY; valid until the next onchain_read_identity or onchain_read_self. */

@@ -11,8 +11,10 @@
 #include "agent/indexer/subscription.h"
 #include "agent/log.h"
 #include "agent/memory.h"
+#include "agent/shell/mesh.h"
 #include "agent/shell/onchain.h"
 #include "agent/shell/tunnels.h"
+#include "agent/shell/vault.h"
 #include "agent/shell/views.h"
 #include "agent/transport/transport.h"
 
@@ -26,6 +28,8 @@ struct shell {
     struct tunnels *tunnels;
     struct onchain *onchain;
     struct transport *transport;
+    struct vault *vault;
+    struct mesh *mesh;
     struct subscription *subscription;
     struct api_server *api;
     struct http_server *http;
@@ -113,6 +117,40 @@ static void do_dial(struct shell *shell, const struct core_action *action)
     event_active(shell->undialed, EV_TIMEOUT, 0);
 }
 
+static void do_send_heartbeat(struct shell *shell, const struct core_action *action)
+{
+    (void)action;
+    mesh_send_heartbeat(shell->mesh);
+}
+
+static void do_load_csk(struct shell *shell, const struct core_action *action)
+{
+    vault_load(shell->vault, &action->csk);
+}
+
+static void do_derive_csk(struct shell *shell, const struct core_action *action)
+{
+    vault_derive(shell->vault, action->csk.generation);
+}
+
+static void do_commit_csk(struct shell *shell, const struct core_action *action)
+{
+    onchain_commit_csk(shell->onchain, &action->csk);
+}
+
+static void do_pull_csk(struct shell *shell, const struct core_action *action)
+{
+    mesh_pull(shell->mesh, &action->csk);
+}
+
+static void tell_csk(struct shell *shell, const struct core_action *action)
+{
+    log_info("csk.acquired", log_uint("generation", action->csk.generation),
+             log_bytes("commitment", action->csk.commitment.b, 32));
+    vault_publish(shell->vault, &action->csk);
+    api_server_key_event(shell->api);
+}
+
 static void tell_peer(struct shell *shell, const struct core_action *action)
 {
     struct core_member member;
@@ -168,8 +206,14 @@ static void (*const handlers[])(struct shell *, const struct core_action *) = {
     [CORE_DO_SET_STREAM_PEER] = do_set_stream_peer,
     [CORE_DO_REMOVE_STREAM_PEER] = do_remove_stream_peer,
     [CORE_DO_DIAL] = do_dial,
+    [CORE_DO_SEND_HEARTBEAT] = do_send_heartbeat,
+    [CORE_DO_LOAD_CSK] = do_load_csk,
+    [CORE_DO_DERIVE_CSK] = do_derive_csk,
+    [CORE_DO_COMMIT_CSK] = do_commit_csk,
+    [CORE_DO_PULL_CSK] = do_pull_csk,
     [CORE_TELL_PEER] = tell_peer,
     [CORE_TELL_REFUSED] = tell_refused,
+    [CORE_TELL_CSK] = tell_csk,
     [CORE_TELL_PHASE] = tell_phase,
     [CORE_TELL_WITHHELD] = tell_withheld,
     [CORE_TELL_EXIT] = tell_exit,
@@ -347,6 +391,10 @@ static void on_answer(void *user, const struct core_event *event)
                                          .failure = {.text = err.text, .retryable = true}});
         return;
     }
+    if (event->type == CORE_EVENT_IDENTITY_READY) {
+        vault_set_identity(shell->vault, &event->identity);
+        mesh_set_identity(shell->mesh, &event->identity);
+    }
     feed(shell, event);
     open_subscription(shell);
 }
@@ -409,6 +457,17 @@ static int open_servers(struct shell *shell, struct am_err *err)
     return http_server_new(shell->base, config->health_host, config->health_port, &http, &shell->http, err);
 }
 
+static int open_mesh(struct shell *shell, struct am_err *err)
+{
+    shell->vault =
+        vault_new(shell->base, onchain_attestor(shell->onchain), shell->config->state_dir, on_answer, shell);
+    if (shell->vault)
+        shell->mesh = mesh_new(shell->base, shell->core, shell->onchain, shell->vault, on_answer, shell);
+    shell->views.vault = shell->vault;
+    shell->views.mesh = shell->mesh;
+    return shell->mesh ? 0 : am_fail(err, -ENOMEM, "out of memory");
+}
+
 struct shell *shell_new(struct event_base *base, const struct config *config, struct am_err *err)
 {
     struct shell *shell = calloc(1, sizeof(*shell));
@@ -425,8 +484,10 @@ struct shell *shell_new(struct event_base *base, const struct config *config, st
     if (open_tunnels(shell, err) != 0 || open_servers(shell, err) != 0)
         goto failed;
     shell->onchain = onchain_new(base, config, on_answer, shell, err);
-    if (shell->onchain)
-        return shell;
+    if (!shell->onchain || open_mesh(shell, err) != 0)
+        goto failed;
+    shell->views.history = onchain_history(shell->onchain);
+    return shell;
 failed:
     shell_free(shell);
     return NULL;
@@ -456,6 +517,8 @@ void shell_free(struct shell *shell)
     api_server_free(shell->api);
     subscription_free(shell->subscription);
     transport_free(shell->transport);
+    mesh_free(shell->mesh);
+    vault_free(shell->vault);
     onchain_free(shell->onchain);
     tunnels_free(shell->tunnels);
     free_event(shell->deadline);

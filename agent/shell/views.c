@@ -4,6 +4,9 @@
 #include <time.h>
 
 #include "agent/indexer/subscription.h"
+#include "agent/shell/history.h"
+#include "agent/shell/mesh.h"
+#include "agent/shell/vault.h"
 #include "agent/transport/transport.h"
 
 static const api_Status_Phase api_phases[] = {
@@ -11,6 +14,8 @@ static const api_Status_Phase api_phases[] = {
     [CORE_PHASE_REGISTERING] = api_Status_Phase_REGISTERING,
     [CORE_PHASE_WAITING_PEERS] = api_Status_Phase_WAITING_PEERS,
     [CORE_PHASE_WG_CONFIGURING] = api_Status_Phase_WG_CONFIGURING,
+    [CORE_PHASE_PULLING_CSK] = api_Status_Phase_PULLING_CSK,
+    [CORE_PHASE_HEARTBEATING] = api_Status_Phase_HEARTBEATING,
     [CORE_PHASE_HEALTHY] = api_Status_Phase_HEALTHY,
 };
 
@@ -77,7 +82,13 @@ static void get_status(void *user, api_Status *out)
         .registry_version = status.version,
         .uptime_s = (views_now_ms() - views->started_ms) / 1000,
         .agent_version = ATTESTMESH_VERSION,
+        .csk_acquired = status.csk_acquired,
+        .heard_members = status.heard_members,
+        .converged = status.converged,
+        .has_csk_generation = status.csk_held,
+        .csk_generation = status.csk_generation,
     };
+    snprintf(out->csk_error, sizeof(out->csk_error), "%s", status.csk_error);
     snprintf(out->reason, sizeof(out->reason), "%s", status.reason);
     snprintf(out->chain_error, sizeof(out->chain_error), "%s", status.chain_error);
     out->has_indexer = views->subscription;
@@ -126,6 +137,24 @@ static void write_problem(const struct core_member *member, char *out, size_t si
         snprintf(out, size, "%s", member->link_text);
 }
 
+static bool read_stream(const struct views *views, uint32_t index, api_Stream *out)
+{
+    struct transport_counters counters;
+    if (!views->transport || transport_read_counters(views->transport, index, &counters))
+        return false;
+    *out = (api_Stream){
+        .sent = counters.sent,
+        .received = counters.received,
+        .dropped_late = counters.dropped_late,
+        .dropped_full = counters.dropped_full,
+        .dropped_down = counters.dropped_down,
+        .dropped_malformed = counters.dropped_malformed,
+        .streams = counters.streams,
+        .rtt_us = counters.rtt_us,
+    };
+    return true;
+}
+
 static bool get_peer(void *user, uint32_t index, api_Peer *out)
 {
     const struct views *views = user;
@@ -151,8 +180,62 @@ static bool get_peer(void *user, uint32_t index, api_Peer *out)
         out->handshake_age_s = member.handshake_age_s;
     out->rx_bytes = member.rx_bytes;
     out->tx_bytes = member.tx_bytes;
+    out->has_stream = read_stream(views, index, &out->stream);
     write_problem(&member, out->problem, sizeof(out->problem));
     return true;
+}
+
+static bool get_operation(void *user, uint32_t index, api_Operation *out)
+{
+    static const api_Operation_Outcome outcomes[] = {
+        [HISTORY_PENDING] = api_Operation_Outcome_PENDING,
+        [HISTORY_INCLUDED] = api_Operation_Outcome_INCLUDED,
+        [HISTORY_REVERTED] = api_Operation_Outcome_REVERTED,
+        [HISTORY_DENIED] = api_Operation_Outcome_DENIED,
+        [HISTORY_FAILED] = api_Operation_Outcome_FAILED,
+    };
+    const struct views *views = user;
+    const struct history_entry *entry = views->history ? history_at(views->history, index) : NULL;
+    if (!entry)
+        return false;
+    out->outcome = outcomes[entry->outcome];
+    out->started_unix_ms = entry->started_unix_ms;
+    out->ended_unix_ms = entry->ended_unix_ms;
+    out->attempts = entry->attempts;
+    out->sends = entry->sends;
+    out->gas_used = entry->gas_used;
+    memcpy(out->hash, entry->hash.b, sizeof(out->hash));
+    memcpy(out->tx_hash, entry->tx_hash.b, sizeof(out->tx_hash));
+    snprintf(out->purpose, sizeof(out->purpose), "%s", entry->purpose);
+    snprintf(out->sponsor, sizeof(out->sponsor), "%s", entry->sponsor);
+    snprintf(out->problem, sizeof(out->problem), "%s", entry->problem);
+    if (!bytes32_is_zero(&entry->tx_hash))
+        uint256_print_decimal(&entry->cost, out->cost_wei, sizeof(out->cost_wei));
+    return true;
+}
+
+static bool key_generation(void *user, uint64_t *out)
+{
+    const struct views *views = user;
+    struct core_status status;
+    core_status(views->core, &status);
+    *out = status.csk_generation;
+    return status.csk_held;
+}
+
+static api_Error_Code get_key(void *user, uint64_t generation, api_ClusterSharedKey *out)
+{
+    const struct views *views = user;
+    const struct secret *key = views->vault ? vault_key(views->vault, generation) : NULL;
+    struct core_status status;
+    core_status(views->core, &status);
+    if (status.phase != CORE_PHASE_HEALTHY)
+        return api_Error_Code_UNAVAILABLE;
+    if (!key)
+        return api_Error_Code_NOT_FOUND;
+    out->generation = generation;
+    memcpy(out->key, key->b, sizeof(out->key));
+    return api_Error_Code_UNSPECIFIED;
 }
 
 static void get_health(void *user, struct http_health *out)
@@ -166,7 +249,8 @@ static void get_health(void *user, struct http_health *out)
         .phase = core_phase_name(status.phase),
         .reason = views->reason,
         .first_converged = status.first_converged,
-        .live_peers = status.up_peers + (status.registered ? 1 : 0),
+        .csk_acquired = status.csk_acquired,
+        .live_peers = status.heard_members,
     };
 }
 
@@ -209,6 +293,22 @@ static void add_transport_metrics(struct http_metrics *metrics, const struct tra
     http_metrics_sample(metrics, dropped, "cause", "malformed", sum->dropped_malformed);
 }
 
+static void add_mesh_metrics(struct http_metrics *metrics, const struct mesh_counters *counters)
+{
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_heartbeats_sent_total",
+                     "Heartbeats handed to the kernel.", counters->heartbeats_sent);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_heartbeats_received_total",
+                     "Valid heartbeats of members.", counters->heartbeats_received);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_heartbeats_refused_total",
+                     "Heartbeats of strangers, malformed or wrongly signed.", counters->heartbeats_refused);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_csk_served_total",
+                     "Answers that gave a member the cluster shared key.", counters->keys_served);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_csk_pulls_failed_total",
+                     "Peers that did not give the cluster shared key.", counters->pulls_failed);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_csk_false_total",
+                     "Peers that gave a key other than the committed one.", counters->keys_false);
+}
+
 static void add_metrics(void *user, struct http_metrics *metrics)
 {
     const struct views *views = user;
@@ -233,7 +333,20 @@ static void add_metrics(void *user, struct http_metrics *metrics)
                      "1 while the last read of the chain failed.", status.chain_error[0] != '\0');
     http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_device_failed_edits",
                      "Edits that failed in the last pass over the WireGuard device.", status.failed_edits);
+    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_heard_members",
+                     "Members with a recent heartbeat, this node included.", status.heard_members);
+    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_converged",
+                     "1 while all members that are heard hear each other.", status.converged);
+    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_csk_held",
+                     "1 when the cluster shared key is held.", status.csk_acquired);
+    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_csk_generation",
+                     "Generation of the cluster shared key on chain.", status.csk_chain_generation);
     add_transport_metrics(metrics, &sum);
+    if (views->mesh) {
+        struct mesh_counters counters;
+        mesh_counters(views->mesh, &counters);
+        add_mesh_metrics(metrics, &counters);
+    }
 }
 
 struct api_source views_api_source(struct views *views)
@@ -243,6 +356,9 @@ struct api_source views_api_source(struct views *views)
         .get_self = get_self,
         .peer_count = peer_count,
         .get_peer = get_peer,
+        .get_operation = get_operation,
+        .key_generation = key_generation,
+        .get_key = get_key,
         .user = views,
     };
 }

@@ -6,13 +6,19 @@
 #include "agent/core/core.h"
 #include "agent/http.h"
 
+struct history;
+struct mesh;
 struct subscription;
 struct transport;
+struct vault;
 
 /* What the views read; the pointers are filled in as the parts come to life, and may be NULL before. */
 struct views {
     const struct core *core;
     const struct transport *transport;
+    const struct history *history;
+    const struct mesh *mesh;
+    const struct vault *vault;
     const struct subscription *subscription;
     uint64_t started_ms;        /* of the core's clock */
     char reason[CORE_TEXT_MAX]; /* memory for the health answer */

@@ -5,75 +5,166 @@
 #include <event2/event.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/transport/clock.h"
 #include "agent/transport/loopback.h"
+#include "agent/transport/outbox.h"
 
 /* The default of 208 KiB is the cliff that relayed WireGuard falls from. */
 #define SOCKET_BUFFER_SIZE (7 * 1024 * 1024)
-#define DATAGRAM_SIZE_MAX 65536
-#define DATAGRAMS_PER_WAKE 64 /* then the streams get their turn */
+#define MESSAGE_SIZE_MAX 65536
+#define MESSAGES_PER_CALL 32
+#define CALLS_PER_WAKE 4                    /* then the streams get their turn */
+#define BYTES_PER_BATCH ((size_t)64 * 1024) /* a stream's queue holds some of these */
+
+/* Wakes that follow each other faster than BUSY_WAKE_NS bring few datagrams each and cost most of the CPU
+ * time of a moderate flow. Datagrams then wait GATHER_NS for company; those that come one at a time never do.
+ */
+#define BUSY_WAKE_NS 250000u
+#define GATHER_NS 60000
+
+/* Where a message was sent to, when it arrived, and the size of the datagrams in it when the kernel has
+ * coalesced several. */
+union receive_control {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(sizeof(struct in_pktinfo)) + CMSG_SPACE(sizeof(struct timespec)) +
+               CMSG_SPACE(sizeof(int))];
+};
+
+/* Pages of the buffers that no large message has touched take no memory. */
+struct inbox {
+    struct mmsghdr messages[MESSAGES_PER_CALL];
+    struct iovec parts[MESSAGES_PER_CALL];
+    struct sockaddr_in sources[MESSAGES_PER_CALL];
+    union receive_control controls[MESSAGES_PER_CALL];
+    uint8_t bytes[MESSAGES_PER_CALL][MESSAGE_SIZE_MAX];
+};
 
 struct bridge {
     int fd;
     unsigned lo_ifindex;
-    uint16_t wireguard_port;
+    struct sockaddr_in wireguard;
     struct event *readable;
     struct bridge_events events;
     void *user;
-    uint8_t buffer[DATAGRAM_SIZE_MAX];
+    size_t batch_size; /* bytes received since the last batch_end */
+    uint64_t woken_ns;
+    bool alone; /* the last wake brought one message at most */
+    struct inbox inbox;
+    struct outbox outbox;
 };
 
-union pktinfo_control {
-    struct cmsghdr align;
-    char bytes[CMSG_SPACE(sizeof(struct in_pktinfo))];
+struct message_info {
+    uint32_t destination;
+    uint64_t arrived_unix_ms;
+    size_t datagram_size; /* 0: the message is one datagram */
 };
 
-/* The address a datagram was sent to; false when the kernel does not tell. */
-static bool pktinfo_destination(struct msghdr *message, uint32_t *address)
+/* False when the kernel does not tell the destination. */
+static bool message_read_info(struct msghdr *message, struct message_info *info)
 {
+    bool found = false;
+    info->datagram_size = 0;
+    info->arrived_unix_ms = UINT64_MAX;
     for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
-        if (part->cmsg_level != IPPROTO_IP || part->cmsg_type != IP_PKTINFO)
-            continue;
-        struct in_pktinfo info;
-        memcpy(&info, CMSG_DATA(part), sizeof(info));
-        *address = ntohl(info.ipi_addr.s_addr);
-        return true;
+        if (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_PKTINFO) {
+            struct in_pktinfo packet;
+            memcpy(&packet, CMSG_DATA(part), sizeof(packet));
+            info->destination = ntohl(packet.ipi_addr.s_addr);
+            found = true;
+        } else if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_TIMESTAMPNS) {
+            struct timespec at;
+            memcpy(&at, CMSG_DATA(part), sizeof(at));
+            info->arrived_unix_ms = clock_ms(&at);
+        } else if (part->cmsg_level == SOL_UDP && part->cmsg_type == UDP_GRO) {
+            int size;
+            memcpy(&size, CMSG_DATA(part), sizeof(size));
+            info->datagram_size = size > 0 ? (size_t)size : 0;
+        }
     }
-    return false;
+    return found;
 }
 
 static bool from_wireguard(const struct bridge *bridge, const struct sockaddr_in *source)
 {
-    return source->sin_family == AF_INET && ntohs(source->sin_port) == bridge->wireguard_port &&
+    return source->sin_family == AF_INET && source->sin_port == bridge->wireguard.sin_port &&
            ntohl(source->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
-/* False when nothing more is there. Datagrams of strangers, or to no peer's address, are skipped. */
+static void inbox_prepare(struct inbox *inbox)
+{
+    for (size_t i = 0; i < MESSAGES_PER_CALL; i++) {
+        inbox->parts[i] = (struct iovec){inbox->bytes[i], MESSAGE_SIZE_MAX};
+        inbox->messages[i].msg_hdr = (struct msghdr){.msg_name = &inbox->sources[i],
+                                                     .msg_namelen = sizeof(inbox->sources[i]),
+                                                     .msg_iov = &inbox->parts[i],
+                                                     .msg_iovlen = 1,
+                                                     .msg_control = &inbox->controls[i],
+                                                     .msg_controllen = sizeof(inbox->controls[i])};
+    }
+}
+
+/* Datagrams of strangers, or to no peer's address, are skipped. A clock that was stepped back meanwhile makes
+ * nothing late. */
+static void bridge_take_message(struct bridge *bridge, size_t number, uint64_t unix_ms)
+{
+    struct inbox *inbox = &bridge->inbox;
+    const uint8_t *data = inbox->bytes[number];
+    size_t len = inbox->messages[number].msg_len;
+    struct message_info info;
+    uint32_t index;
+    if (!from_wireguard(bridge, &inbox->sources[number]) ||
+        !message_read_info(&inbox->messages[number].msg_hdr, &info) ||
+        !loopback_index_of_address(info.destination, &index))
+        return;
+    const uint64_t waited_ms = unix_ms > info.arrived_unix_ms ? unix_ms - info.arrived_unix_ms : 0;
+    bridge->batch_size += len;
+    do {
+        const size_t size = info.datagram_size && info.datagram_size < len ? info.datagram_size : len;
+        bridge->events.datagram(bridge->user, index, data, size, waited_ms);
+        data += size;
+        len -= size;
+    } while (len);
+}
+
+static void bridge_end_batch(struct bridge *bridge, bool more)
+{
+    bridge->batch_size = 0;
+    bridge->events.batch_end(bridge->user, more);
+}
+
+/* False when nothing more is there. */
 static bool bridge_receive(struct bridge *bridge)
 {
-    struct sockaddr_in source;
-    union pktinfo_control control;
-    struct iovec part = {bridge->buffer, sizeof(bridge->buffer)};
-    struct msghdr message = {.msg_name = &source,
-                             .msg_namelen = sizeof(source),
-                             .msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof(control)};
-    const ssize_t len = recvmsg(bridge->fd, &message, 0);
-    if (len < 0)
+    inbox_prepare(&bridge->inbox);
+    const int count = recvmmsg(bridge->fd, bridge->inbox.messages, MESSAGES_PER_CALL, MSG_DONTWAIT, NULL);
+    if (count < 0)
         return errno == EINTR;
-    uint32_t destination;
-    uint32_t index;
-    if (from_wireguard(bridge, &source) && pktinfo_destination(&message, &destination) &&
-        loopback_index_of_address(destination, &index))
-        bridge->events.datagram(bridge->user, index, bridge->buffer, (size_t)len);
-    return true;
+    bridge->alone = bridge->alone && count == 1;
+    /* Only a backlog makes late: dropping the last that wait would help nobody. */
+    const uint64_t unix_ms = count == MESSAGES_PER_CALL ? clock_unix_ms() : 0;
+    for (int i = 0; i < count; i++) {
+        bridge_take_message(bridge, (size_t)i, unix_ms);
+        if (bridge->batch_size >= BYTES_PER_BATCH)
+            bridge_end_batch(bridge, true);
+    }
+    return count == MESSAGES_PER_CALL;
+}
+
+static void bridge_gather(struct bridge *bridge)
+{
+    static const struct timespec moment = {.tv_nsec = GATHER_NS};
+    const uint64_t now_ns = clock_monotonic_ns();
+    const bool busy = !bridge->alone && now_ns - bridge->woken_ns < BUSY_WAKE_NS;
+    bridge->woken_ns = now_ns;
+    if (busy)
+        nanosleep(&moment, NULL);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *user)
@@ -81,32 +172,30 @@ static void on_readable(evutil_socket_t fd, short what, void *user)
     (void)fd;
     (void)what;
     struct bridge *bridge = user;
-    for (unsigned count = 0; count < DATAGRAMS_PER_WAKE && bridge_receive(bridge); count++)
+    bridge_gather(bridge);
+    bridge->alone = true;
+    for (unsigned calls = 0; calls < CALLS_PER_WAKE && bridge_receive(bridge); calls++)
         ;
-    bridge->events.batch_end(bridge->user);
+    bridge_end_batch(bridge, false);
 }
 
-int bridge_send(struct bridge *bridge, uint32_t index, const uint8_t *data, size_t len)
+static void on_sent(void *user, const struct outbox_run *run, int error)
 {
-    struct sockaddr_in wireguard = {.sin_family = AF_INET,
-                                    .sin_port = htons(bridge->wireguard_port),
-                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    const struct in_pktinfo source = {.ipi_ifindex = (int)bridge->lo_ifindex,
-                                      .ipi_spec_dst.s_addr = htonl(loopback_address_of_index(index))};
-    union pktinfo_control control = {0};
-    struct iovec part = {(void *)data, len};
-    struct msghdr message = {.msg_name = &wireguard,
-                             .msg_namelen = sizeof(wireguard),
-                             .msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof(control)};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = IPPROTO_IP;
-    header->cmsg_type = IP_PKTINFO;
-    header->cmsg_len = CMSG_LEN(sizeof(source));
-    memcpy(CMSG_DATA(header), &source, sizeof(source));
-    return sendmsg(bridge->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+    const struct bridge *bridge = user;
+    bridge->events.handed(bridge->user, run->index, run->count, run->len, error);
+}
+
+void bridge_flush(struct bridge *bridge)
+{
+    outbox_send(&bridge->outbox, bridge->fd, bridge->lo_ifindex, &bridge->wireguard, on_sent, bridge);
+}
+
+void bridge_send(struct bridge *bridge, uint32_t index, const uint8_t *data, size_t len)
+{
+    if (outbox_put(&bridge->outbox, index, data, len))
+        return;
+    bridge_flush(bridge);
+    (void)outbox_put(&bridge->outbox, index, data, len); /* an empty one takes any datagram */
 }
 
 /* Beyond the system's limit with CAP_NET_ADMIN, up to it without. */
@@ -131,8 +220,11 @@ static int bridge_open_socket(struct bridge *bridge, uint16_t port, struct am_er
         return am_fail(err, -errno, "loopback socket: binding to the interface lo: %s", strerror(errno));
     if (setsockopt(bridge->fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on)))
         return am_fail(err, -errno, "loopback socket: packet info: %s", strerror(errno));
+    if (setsockopt(bridge->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)))
+        return am_fail(err, -errno, "loopback socket: time stamps: %s", strerror(errno));
     if (bind(bridge->fd, (const struct sockaddr *)&any, sizeof(any)))
         return am_fail(err, -errno, "loopback socket: UDP port %u on lo: %s", port, strerror(errno));
+    (void)setsockopt(bridge->fd, SOL_UDP, UDP_GRO, &on, sizeof(on)); /* Linux 5.0 or later */
     raise_buffer(bridge->fd, SO_RCVBUFFORCE, SO_RCVBUF);
     raise_buffer(bridge->fd, SO_SNDBUFFORCE, SO_SNDBUF);
     return 0;
@@ -147,7 +239,8 @@ struct bridge *bridge_new(struct event_base *base, uint16_t port, uint16_t wireg
         return NULL;
     }
     bridge->fd = -1;
-    bridge->wireguard_port = wireguard_port;
+    bridge->wireguard = (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(wireguard_port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     bridge->events = *events;
     bridge->user = user;
     if (bridge_open_socket(bridge, port, err))

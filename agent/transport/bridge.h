@@ -2,10 +2,13 @@
  *
  * One socket serves all peers: a peer is the loopback address (loopback.h) that WireGuard sends to, and the
  * address from which WireGuard receives. Only datagrams from the local WireGuard port are taken.
+ * Both ways go in batches: several datagrams per system call, and several per message where the kernel
+ * coalesces (UDP_GRO) or segments (UDP_SEGMENT).
  */
 #ifndef AGENT_TRANSPORT_BRIDGE_H
 #define AGENT_TRANSPORT_BRIDGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,11 +18,16 @@ struct event_base;
 struct bridge;
 
 struct bridge_events {
-    /* WireGuard sent `data` to the peer with this index. Valid during the call. */
-    void (*datagram)(void *user, uint32_t index, const uint8_t *data, size_t len);
+    /* WireGuard sent `data` to the peer with this index; it waited in a backlog for `waited_ms`. Valid during
+     * the call. */
+    void (*datagram)(void *user, uint32_t index, const uint8_t *data, size_t len, uint64_t waited_ms);
 
-    /* No more datagrams for now: the moment to write what was gathered. */
-    void (*batch_end)(void *user);
+    /* The moment to write what was gathered: everything, or, while `more` is at hand, what makes full
+     * records. */
+    void (*batch_end)(void *user, bool more);
+
+    /* `count` datagrams of the peer were handed to WireGuard, or dropped when `error` is negative. */
+    void (*handed)(void *user, uint32_t index, uint64_t count, uint64_t bytes, int error);
 };
 
 /* Opens the socket on `port` of lo. NULL with `err` set when that can not be done. */
@@ -27,8 +35,9 @@ struct bridge *bridge_new(struct event_base *base, uint16_t port, uint16_t wireg
                           const struct bridge_events *events, void *user, struct am_err *err);
 void bridge_free(struct bridge *bridge);
 
-/* Hands a datagram to WireGuard as from the peer with this index. Returns 0 or a negative errno; it never
- * waits. */
-int bridge_send(struct bridge *bridge, uint32_t index, const uint8_t *data, size_t len);
+/* Queues a datagram to WireGuard as from the peer with this index. It leaves with the next bridge_flush, or
+ * before; `handed` tells. Nothing waits. */
+void bridge_send(struct bridge *bridge, uint32_t index, const uint8_t *data, size_t len);
+void bridge_flush(struct bridge *bridge);
 
 #endif

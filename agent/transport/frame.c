@@ -85,3 +85,8 @@ bool frame_is_wireguard(const uint8_t *payload, size_t len)
         return false;
     }
 }
+
+bool frame_is_urgent(const uint8_t *payload, size_t len)
+{
+    return payload[0] != 4 || len == 32;
+}

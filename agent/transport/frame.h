@@ -40,4 +40,7 @@ void frame_reader_clear(struct frame_reader *reader);
  * at the interface's MTU. */
 bool frame_is_wireguard(const uint8_t *payload, size_t len);
 
+/* Whether a message of WireGuard's must not wait behind data: a handshake's, or a keepalive. */
+bool frame_is_urgent(const uint8_t *payload, size_t len);
+
 #endif

@@ -11,12 +11,25 @@
 #include <unistd.h>
 
 #include "agent/transport/clock.h"
+#include "agent/transport/pacer.h"
 
 #define BACKLOG 1024
 #define PAUSE_S 1 /* after accept has failed, for want of descriptors for example */
 
+/* FREE -> SILENT -> DUE -> STREAM */
+enum pending_state {
+    PENDING_FREE,
+    PENDING_SILENT, /* nothing has arrived: costs a descriptor and an event */
+    PENDING_DUE,    /* bytes are there; waits for the pacer */
+    PENDING_STREAM
+};
+
 struct pending {
-    struct stream *stream; /* NULL: the place is free */
+    enum pending_state state;
+    struct ingress *ingress;
+    int fd;                 /* SILENT, DUE */
+    struct event *readable; /* SILENT */
+    struct stream *stream;  /* STREAM */
     struct in6_addr source;
     uint64_t since; /* rises by one with each connection */
 };
@@ -27,6 +40,8 @@ struct ingress {
     void *user;
     struct evconnlistener *listener;
     struct event *resume;
+    struct pacer pacer;
+    struct event *turn; /* the pacer may allow again */
     uint64_t accepted;
     struct pending pending[INGRESS_PENDING_MAX];
 };
@@ -43,13 +58,41 @@ static struct in6_addr source_address(const struct sockaddr *from)
     return address;
 }
 
-static struct pending *pending_find(struct ingress *ingress, const struct stream *stream)
+static struct pending *ingress_find_place(struct ingress *ingress)
 {
     for (size_t i = 0; i < INGRESS_PENDING_MAX; i++) {
-        if (ingress->pending[i].stream == stream)
+        if (ingress->pending[i].state == PENDING_FREE)
             return &ingress->pending[i];
     }
     return NULL;
+}
+
+static void ingress_forget_stream(struct ingress *ingress, const struct stream *stream)
+{
+    for (size_t i = 0; i < INGRESS_PENDING_MAX; i++) {
+        if (ingress->pending[i].state == PENDING_STREAM && ingress->pending[i].stream == stream)
+            ingress->pending[i].state = PENDING_FREE;
+    }
+}
+
+/* Leaves the descriptor alone. */
+static void pending_release(struct pending *pending)
+{
+    if (pending->readable)
+        event_free(pending->readable);
+    pending->readable = NULL;
+    pending->state = PENDING_FREE;
+}
+
+static void pending_close(struct pending *pending, const char *reason)
+{
+    if (pending->state == PENDING_STREAM) {
+        stream_close(pending->stream, reason);
+        return;
+    }
+    close(pending->fd);
+    pending_release(pending);
+    pending->ingress->events.refuse(pending->ingress->user, reason);
 }
 
 static struct pending *older(struct pending *a, struct pending *b)
@@ -66,7 +109,7 @@ static void ingress_make_room(struct ingress *ingress, const struct in6_addr *so
     size_t of_source = 0;
     for (size_t i = 0; i < INGRESS_PENDING_MAX; i++) {
         struct pending *at = &ingress->pending[i];
-        if (!at->stream)
+        if (at->state == PENDING_FREE)
             continue;
         total++;
         oldest = older(oldest, at);
@@ -76,9 +119,9 @@ static void ingress_make_room(struct ingress *ingress, const struct in6_addr *so
         }
     }
     if (of_source >= INGRESS_PENDING_PER_SOURCE)
-        stream_close(oldest_of_source->stream, "too many connections of one address wait for authentication");
+        pending_close(oldest_of_source, "too many connections of one address wait for authentication");
     else if (total >= INGRESS_PENDING_MAX)
-        stream_close(oldest->stream, "too many connections wait for authentication");
+        pending_close(oldest, "too many connections wait for authentication");
 }
 
 static const struct transport_peer *on_identify(void *owner, const struct bytes32 *member_id)
@@ -91,7 +134,7 @@ static int on_open(void *owner, struct stream *stream, struct am_err *err)
 {
     (void)err;
     struct ingress *ingress = owner;
-    pending_find(ingress, stream)->stream = NULL;
+    ingress_forget_stream(ingress, stream);
     ingress->events.admit(ingress->user, stream);
     return 0;
 }
@@ -99,28 +142,89 @@ static int on_open(void *owner, struct stream *stream, struct am_err *err)
 static void on_closed(void *owner, struct stream *stream, const char *reason)
 {
     struct ingress *ingress = owner;
-    pending_find(ingress, stream)->stream = NULL;
+    ingress_forget_stream(ingress, stream);
     ingress->events.refuse(ingress->user, reason);
 }
 
 static const struct stream_events pending_stream_events = {
     .identify = on_identify, .open = on_open, .closed = on_closed};
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from,
-                      int from_len, void *user)
+static void pending_start(struct pending *pending)
 {
-    (void)listener;
-    (void)from_len;
-    struct ingress *ingress = user;
-    const struct in6_addr source = source_address(from);
-    ingress_make_room(ingress, &source);
+    struct ingress *ingress = pending->ingress;
+    const int fd = pending->fd;
+    pending_release(pending);
     struct stream *stream = stream_new_accepted(ingress->host, fd, &pending_stream_events, ingress);
     if (!stream) {
         ingress->events.refuse(ingress->user, "out of memory");
         return;
     }
-    *pending_find(ingress, NULL) =
-        (struct pending){.stream = stream, .source = source, .since = ++ingress->accepted};
+    pending->stream = stream;
+    pending->state = PENDING_STREAM;
+}
+
+static struct pending *ingress_oldest_due(struct ingress *ingress)
+{
+    struct pending *oldest = NULL;
+    for (size_t i = 0; i < INGRESS_PENDING_MAX; i++) {
+        if (ingress->pending[i].state == PENDING_DUE)
+            oldest = older(oldest, &ingress->pending[i]);
+    }
+    return oldest;
+}
+
+/* Starts the handshakes whose turn it is. */
+static void ingress_start_due(struct ingress *ingress)
+{
+    static const struct timeval interval = {.tv_usec = PACER_INTERVAL_MS * 1000};
+    struct pending *pending;
+    while ((pending = ingress_oldest_due(ingress))) {
+        if (!pacer_take(&ingress->pacer, clock_monotonic_ms())) {
+            evtimer_add(ingress->turn, &interval);
+            return;
+        }
+        pending_start(pending);
+    }
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *user)
+{
+    (void)fd;
+    (void)what;
+    ingress_start_due(user);
+}
+
+static void on_first_bytes(evutil_socket_t fd, short what, void *user)
+{
+    (void)fd;
+    struct pending *pending = user;
+    if (what & EV_TIMEOUT) {
+        pending_close(pending, "no TLS handshake in time");
+        return;
+    }
+    pending->state = PENDING_DUE;
+    ingress_start_due(pending->ingress);
+}
+
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from,
+                      int from_len, void *user)
+{
+    static const struct timeval patience = {.tv_sec = STREAM_HANDSHAKE_TIMEOUT_S};
+    (void)listener;
+    (void)from_len;
+    struct ingress *ingress = user;
+    const struct in6_addr source = source_address(from);
+    ingress_make_room(ingress, &source);
+    struct pending *pending = ingress_find_place(ingress);
+    *pending =
+        (struct pending){.state = PENDING_SILENT,
+                         .ingress = ingress,
+                         .fd = fd,
+                         .readable = event_new(ingress->host->base, fd, EV_READ, on_first_bytes, pending),
+                         .source = source,
+                         .since = ++ingress->accepted};
+    if (!pending->readable || event_add(pending->readable, &patience))
+        pending_close(pending, "out of memory");
 }
 
 static void on_accept_error(struct evconnlistener *listener, void *user)
@@ -180,7 +284,8 @@ struct ingress *ingress_new(struct stream_host *host, const char *address, uint1
     ingress->events = *events;
     ingress->user = user;
     ingress->resume = evtimer_new(host->base, on_resume, ingress);
-    if (!ingress->resume)
+    ingress->turn = evtimer_new(host->base, on_turn, ingress);
+    if (!ingress->resume || !ingress->turn)
         am_fail(err, -ENOMEM, "ingress: out of memory");
     else if (!ingress_listen(ingress, address, port, err))
         return ingress;
@@ -195,9 +300,11 @@ void ingress_free(struct ingress *ingress)
     if (ingress->listener)
         evconnlistener_free(ingress->listener);
     for (size_t i = 0; i < INGRESS_PENDING_MAX; i++) {
-        if (ingress->pending[i].stream)
-            stream_close(ingress->pending[i].stream, "the ingress closes");
+        if (ingress->pending[i].state != PENDING_FREE)
+            pending_close(&ingress->pending[i], "the ingress closes");
     }
+    if (ingress->turn)
+        event_free(ingress->turn);
     if (ingress->resume)
         event_free(ingress->resume);
     free(ingress);

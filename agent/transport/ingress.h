@@ -5,7 +5,7 @@
  * the longest time to prove itself: an honest handshake takes round trips, an idle attacker stays for
  * seconds. Everything that comes through the gateway comes from its address, so the bound per source is most
  * of the total: it only keeps somebody who reaches the port directly from pushing out all that the gateway
- * brings.
+ * brings. A connection gets its stream with its first byte, and not before the pacer allows.
  */
 #ifndef AGENT_TRANSPORT_INGRESS_H
 #define AGENT_TRANSPORT_INGRESS_H

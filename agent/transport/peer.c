@@ -1,10 +1,14 @@
 #include "agent/transport/peer.h"
 
+#include <errno.h>
+#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/transport/clock.h"
 #include "agent/transport/frame.h"
+
+#define RTT_INTERVAL_MS 1000
 
 static void counter_add(_Atomic uint64_t *counter, uint64_t amount)
 {
@@ -45,6 +49,7 @@ void peer_read_counters(const struct peer *peer, struct transport_counters *out)
         .dropped_down = counter_read(&counters->dropped_down),
         .dropped_malformed = counter_read(&counters->dropped_malformed),
         .streams = counter_read(&counters->streams),
+        .rtt_us = atomic_load_explicit(&counters->rtt_us, memory_order_relaxed),
     };
 }
 
@@ -53,7 +58,16 @@ static void peer_report(struct peer *peer, enum mail_report report, const char *
     mailbox_report(peer->host->mailbox, &peer->mail, report, reason);
 }
 
-void peer_send(struct peer *peer, const uint8_t *data, size_t len)
+/* What has waited in front of us waits no longer; all else the stream's queue decides. */
+static enum queue_verdict peer_pass(const struct peer *peer, const uint8_t *data, size_t len,
+                                    uint64_t waited_ms)
+{
+    if (waited_ms > QUEUE_LATE_MS && !frame_is_urgent(data, len))
+        return QUEUE_LATE;
+    return stream_send(peer->current, data, len, clock_monotonic_ms());
+}
+
+void peer_send(struct peer *peer, const uint8_t *data, size_t len, uint64_t waited_ms)
 {
     struct peer_counters *counters = &peer->counters;
     if (!frame_is_wireguard(data, len)) {
@@ -64,7 +78,7 @@ void peer_send(struct peer *peer, const uint8_t *data, size_t len)
         counter_add(&counters->dropped_down, 1);
         return;
     }
-    switch (stream_send(peer->current, data, len, clock_monotonic_ms())) {
+    switch (peer_pass(peer, data, len, waited_ms)) {
     case QUEUE_TAKEN:
         counter_add(&counters->sent, 1);
         counter_add(&counters->sent_bytes, len);
@@ -81,15 +95,36 @@ void peer_send(struct peer *peer, const uint8_t *data, size_t len)
 static void on_datagram(void *owner, const uint8_t *data, size_t len)
 {
     struct peer *peer = owner;
-    struct peer_counters *counters = &peer->counters;
-    if (!frame_is_wireguard(data, len)) {
-        counter_add(&counters->dropped_malformed, 1);
-    } else if (bridge_send(peer->host->bridge, peer->info.index, data, len)) {
-        counter_add(&counters->dropped_full, 1);
-    } else {
-        counter_add(&counters->received, 1);
-        counter_add(&counters->received_bytes, len);
+    if (frame_is_wireguard(data, len))
+        bridge_send(peer->host->bridge, peer->info.index, data, len);
+    else
+        counter_add(&peer->counters.dropped_malformed, 1);
+}
+
+/* Once in a while: the kernel keeps an average anyway. */
+static void peer_note_rtt(struct peer *peer, uint64_t now_ms)
+{
+    if (!peer->current || now_ms - peer->rtt_read_ms < RTT_INTERVAL_MS)
+        return;
+    peer->rtt_read_ms = now_ms;
+    atomic_store_explicit(&peer->counters.rtt_us, stream_rtt_us(peer->current), memory_order_relaxed);
+}
+
+static void on_batch_end(void *owner)
+{
+    struct peer *peer = owner;
+    bridge_flush(peer->host->bridge);
+    peer_note_rtt(peer, clock_monotonic_ms());
+}
+
+void peer_count_handed(struct peer *peer, uint64_t count, uint64_t bytes, int error)
+{
+    if (error) {
+        counter_add(&peer->counters.dropped_full, count);
+        return;
     }
+    counter_add(&peer->counters.received, count);
+    counter_add(&peer->counters.received_bytes, bytes);
 }
 
 static bool dialed_by_lower(const struct peer *peer, const struct stream *stream)
@@ -156,7 +191,7 @@ static void on_closed(void *owner, struct stream *stream, const char *reason)
 }
 
 static const struct stream_events peer_stream_events = {
-    .open = on_open, .datagram = on_datagram, .closed = on_closed};
+    .open = on_open, .datagram = on_datagram, .batch_end = on_batch_end, .closed = on_closed};
 
 void peer_adopt_stream(struct peer *peer, struct stream *stream)
 {
@@ -185,12 +220,10 @@ static void on_dialed(void *user, int fd, const char *reason)
         peer_report(peer, MAIL_DIAL_FAILED, "out of memory");
 }
 
-void peer_dial(struct peer *peer)
+static void peer_start_dial(struct peer *peer)
 {
     struct peer_host *host = peer->host;
     char name[TRANSPORT_HOST_SIZE];
-    if (peer->dial || peer->dialing)
-        return;
     if (!host->gateway_domain[0] || peer_host_name(peer, name)) {
         peer_report(peer, MAIL_DIAL_FAILED, "no gateway domain is configured");
         return;
@@ -201,11 +234,64 @@ void peer_dial(struct peer *peer)
         peer_report(peer, MAIL_DIAL_FAILED, "out of memory");
 }
 
+static void peer_leave_due(struct peer *peer)
+{
+    peer->dial_due = false;
+    TAILQ_REMOVE(&peer->host->dials_due, peer, due_link);
+}
+
+/* Starts the dials whose turn it is. */
+static void peer_host_dial(struct peer_host *host)
+{
+    static const struct timeval interval = {.tv_usec = PACER_INTERVAL_MS * 1000};
+    struct peer *peer;
+    while ((peer = TAILQ_FIRST(&host->dials_due))) {
+        if (!pacer_take(&host->dial_pacer, clock_monotonic_ms())) {
+            event_add(host->dial_turn, &interval);
+            return;
+        }
+        peer_leave_due(peer);
+        peer_start_dial(peer);
+    }
+}
+
+static void on_dial_turn(evutil_socket_t fd, short what, void *user)
+{
+    (void)fd;
+    (void)what;
+    peer_host_dial(user);
+}
+
+int peer_host_init(struct peer_host *host)
+{
+    TAILQ_INIT(&host->dials_due);
+    host->dial_turn = evtimer_new(host->streams.base, on_dial_turn, host);
+    return host->dial_turn ? 0 : -ENOMEM;
+}
+
+void peer_host_clear(struct peer_host *host)
+{
+    if (host->dial_turn)
+        event_free(host->dial_turn);
+    host->dial_turn = NULL;
+}
+
+void peer_dial(struct peer *peer)
+{
+    if (peer->dial || peer->dialing || peer->dial_due)
+        return;
+    peer->dial_due = true;
+    TAILQ_INSERT_TAIL(&peer->host->dials_due, peer, due_link);
+    peer_host_dial(peer->host);
+}
+
 void peer_hangup(struct peer *peer, const char *reason)
 {
-    if (peer->dial) {
+    if (peer->dial || peer->dial_due) {
         dial_cancel(peer->dial);
         peer->dial = NULL;
+        if (peer->dial_due)
+            peer_leave_due(peer);
         peer_report(peer, MAIL_DIAL_FAILED, reason);
     }
     if (peer->dialing)

@@ -13,10 +13,13 @@
 #include "agent/transport/bridge.h"
 #include "agent/transport/dial.h"
 #include "agent/transport/mailbox.h"
+#include "agent/transport/pacer.h"
 #include "agent/transport/resolver.h"
 #include "agent/transport/stream.h"
 
 #define PEER_SIMULTANEOUS_MS 5000
+
+TAILQ_HEAD(peer_list, peer);
 
 /* What all peers of one worker share. */
 struct peer_host {
@@ -27,6 +30,9 @@ struct peer_host {
     char gateway_domain[TRANSPORT_HOST_SIZE]; /* empty: there is no gateway */
     uint16_t gateway_port;
     uint16_t ingress_port;
+    struct pacer dial_pacer;
+    struct peer_list dials_due; /* wait for the pacer */
+    struct event *dial_turn;
 };
 
 /* Written by the worker only, read by the control thread: relaxed order is enough. */
@@ -40,6 +46,7 @@ struct peer_counters {
     _Atomic uint64_t dropped_down;
     _Atomic uint64_t dropped_malformed;
     _Atomic uint64_t streams;
+    _Atomic uint32_t rtt_us;
 };
 
 struct peer {
@@ -53,22 +60,32 @@ struct peer {
     struct stream *draining;
     struct stream *dialing; /* handshake or preface of our dial; exclusive with `dial` */
     struct dial *dial;
+    bool dial_due; /* in dials_due; exclusive with `dial` and `dialing` */
+    TAILQ_ENTRY(peer) due_link;
     unsigned dials;
     uint64_t current_since_ms;
+    uint64_t rtt_read_ms;
 };
 
 /* On the control thread; NULL without memory. peer_free wants a peer without streams. */
 struct peer *peer_new(const struct transport_peer *info);
 void peer_free(struct peer *peer);
 
-/* Starts a dial unless one is under way. */
+/* Prepares what the peers share for dialing. Returns 0 or -ENOMEM; peer_host_clear is due in any case. */
+int peer_host_init(struct peer_host *host);
+void peer_host_clear(struct peer_host *host);
+
+/* Starts a dial, when the pacer allows, unless one is under way. */
 void peer_dial(struct peer *peer);
 
 /* Closes the streams and the dial, reporting them. */
 void peer_hangup(struct peer *peer, const char *reason);
 
-/* A datagram from WireGuard for this peer. */
-void peer_send(struct peer *peer, const uint8_t *data, size_t len);
+/* A datagram from WireGuard for this peer, which waited for `waited_ms` behind others. */
+void peer_send(struct peer *peer, const uint8_t *data, size_t len, uint64_t waited_ms);
+
+/* Datagrams from this peer were handed to WireGuard, or could not be (`error` is negative). */
+void peer_count_handed(struct peer *peer, uint64_t count, uint64_t bytes, int error);
 
 /* Takes over a stream that the ingress has accepted, from within its open event. */
 void peer_adopt_stream(struct peer *peer, struct stream *stream);

@@ -14,7 +14,6 @@
 #include "agent/transport/frame.h"
 #include "agent/transport/preface.h"
 
-#define HANDSHAKE_TIMEOUT_S 10
 #define PREFACE_TIMEOUT_S 10
 #define KEEPALIVE_S 60
 #define SILENCE_TIMEOUT_S 150 /* two and a half keepalives */
@@ -81,15 +80,20 @@ static void stream_unmark_unflushed(struct stream *stream)
     TAILQ_REMOVE(&stream->host->unflushed, stream, unflushed_link);
 }
 
-/* Writes until the queue is empty or the socket full. */
-static int stream_flush(struct stream *stream, struct am_err *err)
+/* Between on and off the kernel gathers records, so that they travel, and wake the other side, together. */
+static void stream_cork(const struct stream *stream, int on)
 {
-    stream_unmark_unflushed(stream);
-    while (!stream->blocked && queue_len(&stream->queue)) {
+    (void)setsockopt(stream->fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+}
+
+/* Writes until no more than `keep` bytes wait or the socket is full. */
+static int stream_write_records(struct stream *stream, size_t keep, struct am_err *err)
+{
+    while (!stream->blocked && queue_len(&stream->queue) > keep) {
         ERR_clear_error();
         errno = 0;
-        const int written =
-            SSL_write(stream->ssl, queue_head(&stream->queue), (int)queue_len(&stream->queue));
+        const size_t len = queue_commit(&stream->queue);
+        const int written = SSL_write(stream->ssl, queue_head(&stream->queue), (int)len);
         if (written > 0) {
             queue_consume(&stream->queue, (size_t)written);
             continue;
@@ -106,6 +110,20 @@ static int stream_flush(struct stream *stream, struct am_err *err)
     return 0;
 }
 
+/* Writes what waits; while `more` is to come, less than a record may stay. */
+static int stream_flush(struct stream *stream, bool more, struct am_err *err)
+{
+    const bool several = queue_len(&stream->queue) > QUEUE_RECORD_SIZE;
+    if (several && !stream->blocked)
+        stream_cork(stream, 1);
+    const int rc = stream_write_records(stream, more ? QUEUE_RECORD_SIZE : 0, err);
+    if (several)
+        stream_cork(stream, 0);
+    if (!more || stream->blocked)
+        stream_unmark_unflushed(stream);
+    return rc;
+}
+
 static int stream_send_preface(struct stream *stream, struct am_err *err)
 {
     uint8_t frame[PREFACE_SIZE_MAX];
@@ -117,7 +135,7 @@ static int stream_send_preface(struct stream *stream, struct am_err *err)
     const int rc = preface_build(&preface, stream->host->seed, stream->exporter, frame, &len);
     if (rc || queue_put_frame(&stream->queue, frame, len, clock_monotonic_ms()) != QUEUE_TAKEN)
         return am_fail(err, -ENOMEM, "our preface can not be sent: %s", am_error_name(-ENOMEM));
-    return stream_flush(stream, err);
+    return stream_flush(stream, false, err);
 }
 
 static int stream_verify_preface(struct stream *stream, const uint8_t *data, size_t len, struct am_err *err)
@@ -167,29 +185,45 @@ static int stream_take_frames(struct stream *stream, const uint8_t *data, size_t
     return rc ? am_fail(err, rc, "a frame can not be taken: %s", am_error_name(rc)) : 0;
 }
 
-static int stream_receive(struct stream *stream, struct am_err *err)
+/* What failed reading means. */
+static int stream_end_reading(struct stream *stream, int len, struct am_err *err)
+{
+    const int error = SSL_get_error(stream->ssl, len);
+    if (error == SSL_ERROR_WANT_READ)
+        return 0;
+    if (error == SSL_ERROR_WANT_WRITE) {
+        stream_await_writable(stream);
+        return 0;
+    }
+    stream->sound = error == SSL_ERROR_ZERO_RETURN;
+    return stream_fail_tls(error, stream->state < STREAM_OPEN ? "before the preface" : "reading", err);
+}
+
+static int stream_read_records(struct stream *stream, struct am_err *err)
 {
     for (unsigned records = 0; records < RECORDS_PER_WAKE; records++) {
         ERR_clear_error();
         errno = 0;
         const int len = SSL_read(stream->ssl, stream->host->scratch, STREAM_SCRATCH_SIZE);
-        if (len <= 0) {
-            const int error = SSL_get_error(stream->ssl, len);
-            if (error == SSL_ERROR_WANT_READ)
-                return 0;
-            if (error == SSL_ERROR_WANT_WRITE) {
-                stream_await_writable(stream);
-                return 0;
-            }
-            stream->sound = error == SSL_ERROR_ZERO_RETURN;
-            return stream_fail_tls(error, stream->state < STREAM_OPEN ? "before the preface" : "reading",
-                                   err);
-        }
+        if (len <= 0)
+            return stream_end_reading(stream, len, err);
         const int rc = stream_take_frames(stream, stream->host->scratch, (size_t)len, err);
         if (rc)
             return rc;
+        if (!SSL_has_pending(stream->ssl))
+            return 0;
     }
+    event_active(stream->readable, EV_READ,
+                 0); /* the socket will not become readable for what is read ahead */
     return 0;
+}
+
+static int stream_receive(struct stream *stream, struct am_err *err)
+{
+    const int rc = stream_read_records(stream, err);
+    if (stream->state >= STREAM_OPEN)
+        stream->events->batch_end(stream->owner);
+    return rc;
 }
 
 static int stream_begin_preface(struct stream *stream, struct am_err *err)
@@ -229,10 +263,10 @@ static void stream_proceed(struct stream *stream, bool may_read)
     int rc = 0;
     if (stream->state == STREAM_HANDSHAKE)
         rc = stream_handshake(stream, &err);
-    if (!rc && may_read && stream->state > STREAM_HANDSHAKE)
+    if (!rc && stream->state > STREAM_HANDSHAKE && (may_read || SSL_has_pending(stream->ssl)))
         rc = stream_receive(stream, &err);
     if (!rc && stream->state > STREAM_HANDSHAKE)
-        rc = stream_flush(stream, &err);
+        rc = stream_flush(stream, false, &err);
     if (rc)
         stream_close(stream, err.text);
 }
@@ -264,7 +298,7 @@ static void stream_keep_alive(struct stream *stream)
     queue_trim(&stream->queue);
     (void)queue_put_frame(&stream->queue, NULL, 0, clock_monotonic_ms());
     stream_arm_timer(stream, KEEPALIVE_S);
-    if (stream_flush(stream, &err))
+    if (stream_flush(stream, false, &err))
         stream_close(stream, err.text);
 }
 
@@ -341,7 +375,7 @@ static struct stream *stream_new(struct stream_host *host, int fd, enum transpor
         stream_free(stream);
         return NULL;
     }
-    stream_arm_timer(stream, HANDSHAKE_TIMEOUT_S);
+    stream_arm_timer(stream, STREAM_HANDSHAKE_TIMEOUT_S);
     return stream;
 }
 
@@ -384,22 +418,30 @@ const struct transport_peer *stream_remote(const struct stream *stream)
     return stream->remote;
 }
 
+uint32_t stream_rtt_us(const struct stream *stream)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof(info);
+    return getsockopt(stream->fd, IPPROTO_TCP, TCP_INFO, &info, &size) ? 0 : info.tcpi_rtt;
+}
+
 enum queue_verdict stream_send(struct stream *stream, const uint8_t *data, size_t len, uint64_t now_ms)
 {
-    const enum queue_verdict verdict = queue_put_frame(&stream->queue, data, len, now_ms);
+    const enum queue_verdict verdict = frame_is_urgent(data, len)
+                                           ? queue_put_urgent(&stream->queue, data, len, now_ms)
+                                           : queue_put_frame(&stream->queue, data, len, now_ms);
     if (verdict == QUEUE_TAKEN)
         stream_mark_unflushed(stream);
     return verdict;
 }
 
-void stream_host_flush(struct stream_host *host)
+void stream_host_flush(struct stream_host *host, bool more)
 {
     struct am_err err = {0};
-    struct stream *stream;
-    while ((stream = TAILQ_FIRST(&host->unflushed))) {
-        TAILQ_REMOVE(&host->unflushed, stream, unflushed_link);
-        stream->unflushed = false;
-        if (stream_flush(stream, &err))
+    struct stream *next;
+    for (struct stream *stream = TAILQ_FIRST(&host->unflushed); stream; stream = next) {
+        next = TAILQ_NEXT(stream, unflushed_link);
+        if (stream_flush(stream, more, &err))
             stream_close(stream, err.text);
     }
 }

@@ -12,6 +12,7 @@
 #ifndef AGENT_TRANSPORT_STREAM_H
 #define AGENT_TRANSPORT_STREAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -20,6 +21,7 @@
 #include "agent/transport/tls.h"
 #include "agent/transport/transport.h"
 
+#define STREAM_HANDSHAKE_TIMEOUT_S 10
 #define STREAM_SCRATCH_SIZE (16u * 1024) /* one TLS record */
 
 struct event_base;
@@ -49,6 +51,9 @@ struct stream_events {
 
     void (*datagram)(void *owner, const uint8_t *data, size_t len);
 
+    /* No more datagrams for now: the moment to hand on what was gathered. */
+    void (*batch_end)(void *owner);
+
     /* The stream is over, for whatever reason; `stream` is freed after the call. */
     void (*closed)(void *owner, struct stream *stream, const char *reason);
 };
@@ -70,11 +75,15 @@ enum transport_direction stream_direction(const struct stream *stream);
 /* The member at the other end; NULL for an accepted stream that is not open. */
 const struct transport_peer *stream_remote(const struct stream *stream);
 
+/* What TCP takes for the round trip, in microseconds; 0 when it does not know. */
+uint32_t stream_rtt_us(const struct stream *stream);
+
 /* Queues a datagram on an open stream. It leaves with the next stream_host_flush. */
 enum queue_verdict stream_send(struct stream *stream, const uint8_t *data, size_t len, uint64_t now_ms);
 
-/* Writes what was queued on all streams; those that break are closed. */
-void stream_host_flush(struct stream_host *host);
+/* Writes what was queued on all streams, but keeps back what does not fill a record while `more` is at hand.
+ * Streams that break are closed. */
+void stream_host_flush(struct stream_host *host, bool more);
 
 /* Lets an open stream drain and then close. */
 void stream_retire(struct stream *stream);

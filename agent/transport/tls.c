@@ -12,6 +12,9 @@
 #define CERTIFICATE_PAST_S (-24 * 3600L)
 #define CERTIFICATE_LIFE_S (20L * 365 * 24 * 3600)
 
+/* What one read from the socket may bring: several records. The buffer exists only while it is in use. */
+#define READ_AHEAD_SIZE ((size_t)64 * 1024)
+
 static int tls_fail(struct am_err *err, const char *what)
 {
     char text[160];
@@ -26,6 +29,8 @@ static SSL_CTX *context_new(const SSL_METHOD *method)
         return NULL;
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                   SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_read_ahead(context, 1);
+    SSL_CTX_set_default_read_buffer_len(context, READ_AHEAD_SIZE);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
     if (SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 &&

@@ -81,6 +81,7 @@ struct transport_counters {
     uint64_t dropped_down;      /* no stream */
     uint64_t dropped_malformed; /* not a message of WireGuard's, in either direction */
     uint64_t streams;           /* streams that came up; all but the first are reconnects or renewals */
+    uint32_t rtt_us;            /* to the gateway, as TCP saw it in the last second of traffic; 0: never */
 };
 
 /* Opens the loopback socket and the ingress, starts the worker thread. Reports arrive through `base`, which

@@ -98,21 +98,29 @@ static void on_command(evutil_socket_t fd, short what, void *user)
         worker_read_commands(worker);
 }
 
-static void on_wireguard_datagram(void *user, uint32_t index, const uint8_t *data, size_t len)
+static void on_wireguard_datagram(void *user, uint32_t index, const uint8_t *data, size_t len,
+                                  uint64_t waited_ms)
 {
     struct worker *worker = user;
     if (index < TRANSPORT_PEERS_MAX && worker->by_index[index])
-        peer_send(worker->by_index[index], data, len);
+        peer_send(worker->by_index[index], data, len, waited_ms);
 }
 
-static void on_wireguard_batch_end(void *user)
+static void on_wireguard_batch_end(void *user, bool more)
 {
     struct worker *worker = user;
-    stream_host_flush(&worker->host.streams);
+    stream_host_flush(&worker->host.streams, more);
 }
 
-static const struct bridge_events bridge_events = {.datagram = on_wireguard_datagram,
-                                                   .batch_end = on_wireguard_batch_end};
+static void on_wireguard_handed(void *user, uint32_t index, uint64_t count, uint64_t bytes, int error)
+{
+    const struct worker *worker = user;
+    if (worker->by_index[index])
+        peer_count_handed(worker->by_index[index], count, bytes, error);
+}
+
+static const struct bridge_events bridge_events = {
+    .datagram = on_wireguard_datagram, .batch_end = on_wireguard_batch_end, .handed = on_wireguard_handed};
 
 static const struct transport_peer *on_identify(void *user, const struct bytes32 *member_id)
 {
@@ -191,6 +199,8 @@ static int worker_open(struct worker *worker, const struct transport_config *con
     streams->seed = config->seed;
     streams->queue_budget = QUEUES_SIZE_MAX;
     TAILQ_INIT(&streams->unflushed);
+    if (peer_host_init(host))
+        return am_fail(err, -ENOMEM, "transport: out of memory");
     rc = tls_init(&streams->tls, err);
     if (rc)
         return rc;
@@ -242,6 +252,7 @@ struct worker *worker_new(const struct transport_config *config, struct mailbox 
 
 static void worker_free_loop(struct worker *worker)
 {
+    peer_host_clear(&worker->host);
     if (worker->refusals_due)
         event_free(worker->refusals_due);
     if (worker->command)

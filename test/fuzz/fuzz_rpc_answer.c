@@ -19,12 +19,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         receipt_parse(answer.value, &receipt, &err);
         userop_take_gas(&op, answer.value, &err);
         userop_take_paymaster(&op, answer.value, &err);
+        userop_take_fees(&op, answer.value, &err);
     }
     if (code == AM_EREMOTE) {
         char text[REVERT_TEXT_SIZE];
         revert_describe(answer.data, answer.data_len, text);
         sponsor_error_of_rpc(
-            &(struct rpc_result){.code = code, .error_data = answer.error_data, .error = "x"}, &err);
+            &(struct rpc_result){.code = code, .error_data = answer.error_data, .error = "x", .message = answer.message}, &err);
     }
     rpc_answer_free(&answer);
     return 0;

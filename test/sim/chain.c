@@ -12,6 +12,7 @@ void chain_free(struct chain *chain)
 {
     free(chain->changes);
     free(chain->ever);
+    free(chain->committed);
     *chain = (struct chain){0};
 }
 
@@ -55,8 +56,9 @@ void chain_remove(struct chain *chain, uint64_t block, const struct bytes32 *mem
 {
     for (size_t i = 0; i < chain->len; i++) {
         const struct core_record record = chain->changes[i].record;
-        if (bytes32_equal(&record.member_id, member_id)) {
-            chain_append(chain, &(struct chain_change){.block = block, .removal = true, .record = record});
+        if (chain->changes[i].kind == CHAIN_REGISTRATION && bytes32_equal(&record.member_id, member_id)) {
+            chain_append(chain,
+                         &(struct chain_change){.block = block, .kind = CHAIN_REMOVAL, .record = record});
             return;
         }
     }
@@ -69,8 +71,13 @@ void chain_reorganise(struct chain *chain, uint64_t block, uint64_t again)
     while (first < chain->len && chain->changes[first].block <= block)
         first++;
     for (size_t i = first; i < chain->len; i++)
-        if (chain->changes[i].removal) /* a removal can not come before its registration */
+        if (chain->changes[i].kind == CHAIN_REMOVAL) /* a removal can not come before its registration */
             return;
+    size_t kept = first;
+    for (size_t i = first; i < chain->len; i++)
+        if (chain->changes[i].kind != CHAIN_COMMITMENT)
+            chain->changes[kept++] = chain->changes[i];
+    chain->len = kept;
     for (size_t low = first, high = chain->len; low + 1 < high; low++, high--) {
         const struct chain_change change = chain->changes[low];
         chain->changes[low] = chain->changes[high - 1];
@@ -85,15 +92,24 @@ void chain_state_at(const struct chain *chain, uint64_t block, struct core_chain
     *out = (struct core_chain_state){.block = block, .cidr_ip = CHAIN_NETWORK, .cidr_prefix = CHAIN_PREFIX};
     for (size_t i = 0; i < chain->len && chain->changes[i].block <= block; i++) {
         const struct chain_change *change = &chain->changes[i];
-        if (!change->removal) {
+        switch (change->kind) {
+        case CHAIN_REGISTRATION:
             out->head = head_after_registration(&out->head, ++out->version, &change->record);
             out->members++;
-            continue;
+            break;
+        case CHAIN_REMOVAL: /* MemberRemoved and CskRotationStarted; nobody recomputes their heads */
+            out->version += 2;
+            out->removed++;
+            out->head = keccak256(&out->head, sizeof(out->head));
+            out->csk_generation++;
+            out->csk_commitment = (struct bytes32){0};
+            break;
+        case CHAIN_COMMITMENT:
+            out->head = head_after_commitment(&out->head, ++out->version, change->csk.generation,
+                                              &change->csk.commitment);
+            out->csk_commitment = change->csk.commitment;
+            break;
         }
-        /* MemberRemoved and CskRotationStarted; nobody recomputes their heads. */
-        out->version += 2;
-        out->removed++;
-        out->head = keccak256(&out->head, sizeof(out->head));
     }
 }
 
@@ -103,9 +119,9 @@ size_t chain_rows_at(const struct chain *chain, uint64_t block, struct core_reco
 
     for (size_t i = 0; i < chain->len && chain->changes[i].block <= block; i++) {
         const struct chain_change *change = &chain->changes[i];
-        if (!change->removal && len < capacity)
+        if (change->kind == CHAIN_REGISTRATION && len < capacity)
             rows[len++] = change->record;
-        for (size_t row = 0; change->removal && row < len; row++)
+        for (size_t row = 0; change->kind == CHAIN_REMOVAL && row < len; row++)
             rows[row].removed |= bytes32_equal(&rows[row].member_id, &change->record.member_id);
     }
     return len;
@@ -118,11 +134,56 @@ bool chain_find(const struct chain *chain, uint64_t block, const struct address 
 
     for (size_t i = 0; i < chain->len && chain->changes[i].block <= block; i++) {
         const struct chain_change *change = &chain->changes[i];
-        if (!address_equal(&change->record.member_contract, contract))
+        if (change->kind == CHAIN_COMMITMENT || !address_equal(&change->record.member_contract, contract))
             continue;
         *out = change->record;
-        out->removed = change->removal;
+        out->removed = change->kind == CHAIN_REMOVAL;
         found = true;
     }
     return found;
+}
+
+/* The live member with the lowest index; false when nobody is. */
+static bool chain_keyholder(const struct chain *chain, struct bytes32 *out)
+{
+    for (size_t i = 0; i < chain->len; i++) {
+        const struct core_record *record = &chain->changes[i].record;
+        bool removed = false;
+        if (chain->changes[i].kind != CHAIN_REGISTRATION)
+            continue;
+        for (size_t later = i; later < chain->len; later++)
+            removed |= chain->changes[later].kind == CHAIN_REMOVAL &&
+                       bytes32_equal(&chain->changes[later].record.member_id, &record->member_id);
+        if (removed)
+            continue;
+        *out = record->member_id;
+        return true;
+    }
+    return false;
+}
+
+bool chain_was_committed(const struct chain *chain, uint64_t generation, const struct bytes32 *commitment)
+{
+    for (size_t i = 0; i < chain->committed_len; i++)
+        if (chain->committed[i].generation == generation &&
+            bytes32_equal(&chain->committed[i].commitment, commitment))
+            return true;
+    return false;
+}
+
+bool chain_commit(struct chain *chain, uint64_t block, const struct bytes32 *member_id,
+                  const struct core_csk *csk)
+{
+    struct core_chain_state state;
+    struct bytes32 keyholder;
+
+    chain_state_at(chain, UINT64_MAX, &state);
+    if (!chain_keyholder(chain, &keyholder) || !bytes32_equal(&keyholder, member_id) ||
+        state.csk_generation != csk->generation || !bytes32_is_zero(&state.csk_commitment))
+        return false;
+    chain_append(chain, &(struct chain_change){.block = block, .kind = CHAIN_COMMITMENT, .csk = *csk});
+    chain->committed = chain_grow(chain->committed, chain->committed_len, &chain->committed_capacity,
+                                  sizeof(*chain->committed));
+    chain->committed[chain->committed_len++] = *csk;
+    return true;
 }

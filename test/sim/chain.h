@@ -5,10 +5,13 @@
 
 #include "agent/core/core.h"
 
+enum chain_change_kind { CHAIN_REGISTRATION, CHAIN_REMOVAL, CHAIN_COMMITMENT };
+
 struct chain_change {
     uint64_t block;
-    bool removal;
+    enum chain_change_kind kind;
     struct core_record record; /* of the member that comes or goes */
+    struct core_csk csk;       /* that is committed to */
 };
 
 struct chain {
@@ -18,6 +21,9 @@ struct chain {
     struct core_record *ever; /* every member that was registered on any fork */
     size_t ever_len;
     size_t ever_capacity;
+    struct core_csk *committed; /* every commitment on any fork */
+    size_t committed_len;
+    size_t committed_capacity;
     uint64_t writes;
 };
 
@@ -27,7 +33,15 @@ void chain_free(struct chain *chain);
 bool chain_register(struct chain *chain, uint64_t block, const struct core_record *record);
 void chain_remove(struct chain *chain, uint64_t block, const struct bytes32 *member_id);
 
-/* Undoes the changes after `block`, and makes them again in the opposite order at `again`. */
+/* False when the call reverts: not the keyholder, not the present generation, or committed to already. */
+bool chain_commit(struct chain *chain, uint64_t block, const struct bytes32 *member_id,
+                  const struct core_csk *csk);
+
+/* Whether there was this commitment on any fork. */
+bool chain_was_committed(const struct chain *chain, uint64_t generation, const struct bytes32 *commitment);
+
+/* Undoes the changes after `block`, and makes them again in the opposite order at `again`; commitments are
+ * lost. Leaves out reorganisations that would move a removal. */
 void chain_reorganise(struct chain *chain, uint64_t block, uint64_t again);
 
 /* nodeState at a block. */

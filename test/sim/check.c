@@ -2,7 +2,8 @@
 #include "test/sim/world.h"
 
 #define CHECK_PATIENCE_MS 15000
-#define CHECK_OBSERVE_MS 6000 /* a node may be this far behind its own device */
+/* A view that counts is at most 6 s old, and what it says at most 6 s older; and half a second of latency. */
+#define CHECK_VIEW_MS 12500
 
 static void check_dial(struct world *world, uint32_t n, uint32_t index)
 {
@@ -33,8 +34,8 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
 
     switch (action->type) {
     case CORE_DO_REGISTER:
-        if (node->registering)
-            world_fail(world, n, "has two registrations in flight");
+        if (node->registering || node->committing)
+            world_fail(world, n, "has two UserOperations in flight");
         if (node->has_receipt &&
             chain_find(&world->chain, UINT64_MAX, &node->identity.member_contract, &record))
             world_fail(world, n, "registers again although it has the receipt");
@@ -53,6 +54,24 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
     case CORE_DO_DIAL:
         check_dial(world, n, action->index);
         return;
+    case CORE_DO_COMMIT_CSK:
+        if (node->registering || node->committing)
+            world_fail(world, n, "has two UserOperations in flight");
+        if (!bytes32_equal(&action->csk.commitment, &(struct bytes32){{0}}))
+            return;
+        world_fail(world, n, "commits to nothing");
+        return;
+    case CORE_DO_PULL_CSK:
+        if (node->pulls >= CORE_PULLS_MAX + SIM_GHOSTS_MAX)
+            world_fail(world, n, "pulls from %u peers at a time", node->pulls + 1);
+        return;
+    case CORE_TELL_CSK:
+        if (!chain_was_committed(&world->chain, action->csk.generation, &action->csk.commitment))
+            world_fail(world, n, "holds a key that was never committed to");
+        return;
+    case CORE_DO_LOAD_CSK:
+    case CORE_DO_DERIVE_CSK:
+    case CORE_DO_SEND_HEARTBEAT:
     case CORE_DO_READ_IDENTITY:
     case CORE_DO_READ_SELF:
     case CORE_DO_SET_STREAM_PEER:
@@ -77,26 +96,7 @@ static bool check_was_registered(const struct world *world, const struct core_de
     return false;
 }
 
-/* A healthy node has a handshake and a path with every peer, as far as it can have noticed. */
-static void check_healthy(struct world *world, uint32_t n, const struct core_desired_peer *peer)
-{
-    const struct sim_node *node = &world->nodes[n];
-    const struct sim_peer *end = &node->peers[peer->index];
-    const struct sim_device_peer *device = NULL;
-
-    if (node->tampered_ms != 0 && world->now_ms - node->tampered_ms <= CHECK_OBSERVE_MS)
-        return;
-    for (uint32_t i = 0; i < node->device_len; i++)
-        if (bytes32_equal(&node->device[i].wg_pubkey, &peer->wg_pubkey))
-            device = &node->device[i];
-    if (!device || !device->handshaked ||
-        world->now_ms - device->handshake_ms > CORE_HANDSHAKE_FRESH_S * UINT64_C(1000) + CHECK_OBSERVE_MS)
-        world_fail(world, n, "is healthy without a fresh handshake with member %u", peer->index);
-    if (end->stream == 0 && world->now_ms - end->idle_ms > CHECK_PATIENCE_MS + CHECK_OBSERVE_MS)
-        world_fail(world, n, "is healthy without a stream to member %u", peer->index);
-}
-
-static void check_peer(struct world *world, uint32_t n, const struct core_desired_peer *peer, bool healthy)
+static void check_peer(struct world *world, uint32_t n, const struct core_desired_peer *peer)
 {
     const struct sim_node *node = &world->nodes[n];
 
@@ -106,8 +106,40 @@ static void check_peer(struct world *world, uint32_t n, const struct core_desire
         world_fail(world, n, "wants itself as a peer");
     if (!node->peers[peer->index].set)
         world_fail(world, n, "wants member %u on the device but not on the transport", peer->index);
-    if (healthy)
-        check_healthy(world, n, peer);
+}
+
+/* Whom the node takes for up is a node that ran until moments ago, and that heard this one moments before. */
+static void check_first_convergence(struct world *world, uint32_t n)
+{
+    struct core_member member;
+
+    for (uint32_t i = 0; core_member_at(world->nodes[n].core, i, &member); i++) {
+        uint32_t other = world->nodes[n].peers[i].node;
+        if (!member.heard)
+            continue;
+        if (other == SIM_NOBODY)
+            world_fail(world, n, "hears member %u, who has no node", i);
+        else if (world->now_ms - world->nodes[other].heard_ms[n] > CHECK_VIEW_MS)
+            world_fail(world, n, "converges with node %u, who has not heard it", other);
+    }
+}
+
+static void check_health(struct world *world, uint32_t n, const struct core_status *status)
+{
+    struct sim_node *node = &world->nodes[n];
+
+    if (status->first_converged && !node->converged_once)
+        check_first_convergence(world, n);
+    node->converged_once = status->first_converged;
+    node->settled = status->phase == CORE_PHASE_HEALTHY && status->converged && !status->csk_chain_open &&
+                    status->csk_generation == status->csk_chain_generation;
+    if (status->phase != CORE_PHASE_HEALTHY)
+        return;
+    if (!status->first_converged)
+        world_fail(world, n, "is healthy and has never converged");
+    if (!status->csk_held ||
+        !chain_was_committed(&world->chain, status->csk_generation, &status->csk_commitment))
+        world_fail(world, n, "is healthy without a key that was committed to");
 }
 
 static void check_calm(struct world *world, uint32_t n, const struct core_status *status)
@@ -116,9 +148,14 @@ static void check_calm(struct world *world, uint32_t n, const struct core_status
 
     chain_state_at(&world->chain, UINT64_MAX, &state);
     if (status->live_members != state.members - state.removed || status->version != state.version ||
-        status->refused_members != 0 || status->up_peers != world->nodes_len - 1)
+        status->refused_members != 0 || status->up_peers != world->nodes_len - 1 ||
+        status->heard_members != world->nodes_len)
         world_fail(world, n, "knows %u live members, the chain has %llu", status->live_members,
                    (unsigned long long)(state.members - state.removed));
+    if (status->csk_chain_generation != state.csk_generation ||
+        !bytes32_equal(&status->csk_commitment, &state.csk_commitment))
+        world_fail(world, n, "does not have the key of generation %llu",
+                   (unsigned long long)state.csk_generation);
     if (world->nodes[n].device_len != status->peers)
         world_fail(world, n, "has %u device peers for %u members", world->nodes[n].device_len, status->peers);
 }
@@ -131,7 +168,8 @@ void check_node(struct world *world, uint32_t n)
 
     core_status(world->nodes[n].core, &status);
     for (uint32_t cursor = 0; core_next_desired_peer(world->nodes[n].core, &cursor, &peer); peers++)
-        check_peer(world, n, &peer, status.phase == CORE_PHASE_HEALTHY);
+        check_peer(world, n, &peer);
+    check_health(world, n, &status);
     if (peers != status.peers || peers != core_desired_peers(world->nodes[n].core))
         world_fail(world, n, "counts %u peers and has %u", status.peers, peers);
     if (status.up_peers > status.peers || status.streams > status.peers ||

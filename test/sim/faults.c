@@ -29,6 +29,8 @@ void faults_plan(struct world *world)
         .register_lost_pct = faults_percent(world, 50),
         .dial_fail_pct = faults_percent(world, 50),
         .device_fail_pct = faults_percent(world, 20),
+        .beat_lost_pct = faults_percent(world, 30),
+        .pull_fail_pct = faults_percent(world, 60),
         .gap_ms = rng_between(rng, 1000, 15000),
     };
     for (uint32_t i = 0; i < world->nodes_len; i++)
@@ -104,6 +106,12 @@ static void faults_tamper(struct world *world)
     node->tampered_ms = world->now_ms;
 }
 
+/* The state folder is deleted. */
+static void faults_disk(struct world *world)
+{
+    world->nodes[faults_some_node(world)].has_cache = false;
+}
+
 /* A member whose node never runs joins, and is removed some time later. */
 static void faults_ghost(struct world *world)
 {
@@ -135,8 +143,8 @@ static void faults_ghost(struct world *world)
 void faults_strike(struct world *world)
 {
     static void (*const strikes[])(struct world *) = {
-        faults_restart, faults_kill_stream, faults_kill_stream, faults_partition,
-        faults_gateway, faults_reorganise,  faults_tamper,      faults_ghost,
+        faults_restart,    faults_kill_stream, faults_kill_stream, faults_partition, faults_gateway,
+        faults_reorganise, faults_tamper,      faults_ghost,       faults_disk,
     };
 
     if (world_quiet(world)) {

@@ -29,7 +29,7 @@ static void shell_arm(struct world *world, uint32_t n)
     world_later(world, node->tick_ms - world->now_ms, HAPPEN_TICK, n);
 }
 
-static void shell_ask(struct world *world, uint32_t n, const struct core_action *action, uint64_t delay_ms)
+void shell_ask(struct world *world, uint32_t n, const struct core_action *action, uint64_t delay_ms)
 {
     struct happening answer = {.at_ms = world->now_ms + delay_ms,
                                .kind = HAPPEN_ANSWER,
@@ -86,7 +86,23 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
     case CORE_DO_READ_SELF:
     case CORE_DO_READ_STATE:
     case CORE_DO_READ_PAGE:
+    case CORE_DO_LOAD_CSK:
+    case CORE_DO_DERIVE_CSK:
         shell_ask(world, n, action, world_latency(world));
+        return;
+    case CORE_DO_PULL_CSK:
+        node->pulls++;
+        shell_ask(world, n, action, world_latency(world));
+        return;
+    case CORE_DO_COMMIT_CSK:
+        node->committing = true;
+        mesh_commit(world, n, action);
+        return;
+    case CORE_DO_SEND_HEARTBEAT:
+        mesh_send(world, n);
+        return;
+    case CORE_TELL_CSK:
+        mesh_keep(world, n, &action->csk);
         return;
     case CORE_DO_APPLY_DEVICE:
     case CORE_DO_OBSERVE_DEVICE:
@@ -136,7 +152,7 @@ void shell_step(struct world *world, uint32_t n, const struct core_event *event)
     while (world->failure[0] == '\0' && core_next_action(node->core, &action)) {
         check_action(world, n, &action);
         shell_perform(world, n, &action);
-        if (++actions > 10 * world->rows_max + 12)
+        if (++actions > 11 * world->rows_max + 20)
             world_fail(world, n, "one step led to %u actions", actions);
     }
     check_node(world, n);
@@ -181,6 +197,9 @@ void shell_stop(struct world *world, uint32_t n)
     node->core = NULL;
     node->life++;
     node->registering = node->has_receipt = node->reading = node->on_device = false;
+    node->committing = node->settled = node->converged_once = false;
+    node->pulls = 0;
+    node->ended_ms = world->now_ms;
     for (uint32_t i = 0; i < world->rows_max; i++)
         net_forget_peer(world, n, i);
 }
@@ -386,6 +405,14 @@ void shell_answer(struct world *world, const struct happening *happening)
     case CORE_DO_DIAL:
         net_dial(world, n, happening->action.index);
         return;
+    case CORE_DO_LOAD_CSK:
+    case CORE_DO_DERIVE_CSK:
+    case CORE_DO_COMMIT_CSK:
+    case CORE_DO_PULL_CSK:
+        mesh_answer(world, happening);
+        return;
+    case CORE_DO_SEND_HEARTBEAT:
+    case CORE_TELL_CSK:
     case CORE_DO_SET_STREAM_PEER:
     case CORE_DO_REMOVE_STREAM_PEER:
     case CORE_TELL_PEER:
@@ -395,6 +422,17 @@ void shell_answer(struct world *world, const struct happening *happening)
     case CORE_TELL_EXIT:
         return;
     }
+}
+
+/* Whether packets pass between two nodes: both devices have the other, a handshake and a path. */
+bool shell_tunnel(const struct world *world, uint32_t a, uint32_t b)
+{
+    const struct sim_device_peer *at_a =
+        shell_device_peer(&world->nodes[a], &world->nodes[b].identity.wg_pubkey);
+    const struct sim_device_peer *at_b =
+        shell_device_peer(&world->nodes[b], &world->nodes[a].identity.wg_pubkey);
+
+    return at_a && at_b && at_a->handshaked && at_b->handshaked && net_carries(world, a, b);
 }
 
 /* Two devices that know each other and have a path make a handshake when the last is old. */

@@ -85,6 +85,12 @@ static void world_happen(struct world *world, const struct happening *happening)
     case HAPPEN_LAND:
         shell_land(world, happening);
         return;
+    case HAPPEN_COMMIT:
+        mesh_land(world, happening);
+        return;
+    case HAPPEN_HEARTBEAT:
+        mesh_deliver(world, happening);
+        return;
     case HAPPEN_ATTACH:
         if (alive)
             net_attach(world, happening);
@@ -120,7 +126,7 @@ static void world_trace(struct world *world, const struct happening *happening)
     world->events++;
 }
 
-static struct bytes32 world_bytes(const char *what, uint64_t seed, uint32_t number)
+struct bytes32 world_bytes(const char *what, uint64_t seed, uint32_t number)
 {
     char text[64];
     int len = snprintf(text, sizeof(text), "%s/%llu/%u", what, (unsigned long long)seed, number);
@@ -159,7 +165,8 @@ static void world_populate(struct world *world)
         node->mesh_ip = 0x0a0d0001u + i;
         node->device = calloc(world->rows_max, sizeof(*node->device));
         node->peers = calloc(world->rows_max, sizeof(*node->peers));
-        if (!node->device || !node->peers)
+        node->heard_ms = calloc(n, sizeof(*node->heard_ms));
+        if (!node->device || !node->peers || !node->heard_ms)
             abort();
         world_later(world, rng_between(&world->rng, 0, 10000), HAPPEN_START, i);
     }
@@ -172,7 +179,7 @@ static void world_judge(struct world *world)
 
     for (uint32_t i = 0; i < world->nodes_len; i++) {
         const struct sim_node *node = &world->nodes[i];
-        if (node->core && node->phase == CORE_PHASE_HEALTHY)
+        if (node->core && node->settled)
             continue;
         world->healed_ms = world->now_ms;
         if (world->now_ms < world->faults.quiet_ms + SIM_HEAL_MS)
@@ -182,8 +189,10 @@ static void world_judge(struct world *world)
             return;
         }
         core_status(node->core, &status);
-        world_fail(world, i, "is %s %.1f s after the last fault: %s", core_phase_name(status.phase),
-                   (double)(world->now_ms - world->faults.quiet_ms) / 1000, status.reason);
+        world_fail(world, i, "is %s %.1f s after the last fault: hears %u of %u, generation %llu of %llu: %s",
+                   core_phase_name(status.phase), (double)(world->now_ms - world->faults.quiet_ms) / 1000,
+                   status.heard_members, status.live_members, (unsigned long long)status.csk_generation,
+                   (unsigned long long)status.csk_chain_generation, status.reason);
         return;
     }
 }
@@ -214,7 +223,10 @@ void world_free(struct world *world)
         core_free(world->nodes[i].core);
         free(world->nodes[i].device);
         free(world->nodes[i].peers);
+        free(world->nodes[i].heard_ms);
     }
+    for (struct happening happening; queue_pop(&world->queue, &happening);)
+        free(happening.beat);
     free(world->nodes);
     free(world->partitions);
     free(world->streams);

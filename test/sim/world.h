@@ -21,6 +21,8 @@ enum happening_kind {
     HAPPEN_START,     /* a node starts, or starts again */
     HAPPEN_ANSWER,    /* what an action asked for is done: `action` */
     HAPPEN_LAND,      /* a registration reaches a block */
+    HAPPEN_COMMIT,    /* a commitment to a CSK reaches a block: `action` */
+    HAPPEN_HEARTBEAT, /* arrives wherever its sender has a tunnel: `beat` */
     HAPPEN_ATTACH,    /* a stream is up at one end */
     HAPPEN_DETACH,    /* one end notices that a stream is gone */
     HAPPEN_CLOSE,     /* a replaced stream has drained */
@@ -37,6 +39,13 @@ struct happening {
     uint32_t stream;
     uint64_t block;
     struct core_action action;
+    struct sim_beat *beat; /* owned */
+};
+
+/* A heartbeat on its way. */
+struct sim_beat {
+    struct core_heartbeat heartbeat;
+    uint8_t view[];
 };
 
 struct queue {
@@ -82,6 +91,14 @@ struct sim_node {
     uint32_t device_len;
     uint64_t tampered_ms; /* when somebody last changed its device */
     enum core_phase phase;
+    bool settled; /* healthy, converged, and with the key that it knows to be the present one */
+    bool committing;
+    uint32_t pulls; /* in flight */
+    bool has_cache; /* survives the process */
+    struct core_csk cache;
+    uint64_t ended_ms;   /* when the last process ended */
+    uint64_t *heard_ms;  /* by node: when its last heartbeat arrived */
+    bool converged_once; /* in this life */
 };
 
 struct sim_stream {
@@ -97,6 +114,8 @@ struct faults {
     uint32_t register_lost_pct;
     uint32_t dial_fail_pct;
     uint32_t device_fail_pct;
+    uint32_t beat_lost_pct;
+    uint32_t pull_fail_pct;
     uint64_t gap_ms; /* mean time between the larger events: kills, partitions, restarts, reorgs */
 };
 
@@ -130,6 +149,7 @@ bool queue_pop(struct queue *queue, struct happening *out);
 
 /* world.c */
 struct core_identity world_identity(uint64_t seed, uint32_t number);
+struct bytes32 world_bytes(const char *what, uint64_t seed, uint32_t number);
 void world_run(struct world *world);
 void world_free(struct world *world);
 void world_fail(struct world *world, uint32_t node, const char *format, ...)
@@ -149,6 +169,17 @@ void shell_tick(struct world *world, uint32_t node);
 void shell_answer(struct world *world, const struct happening *happening);
 void shell_land(struct world *world, const struct happening *happening);
 void shell_wireguard(struct world *world);
+
+/* mesh.c: heartbeats and the CSK */
+struct bytes32 mesh_commitment(const struct world *world, uint32_t node, uint64_t generation);
+void mesh_send(struct world *world, uint32_t node);
+void mesh_deliver(struct world *world, const struct happening *happening);
+void mesh_commit(struct world *world, uint32_t node, const struct core_action *action);
+void mesh_land(struct world *world, const struct happening *happening);
+void mesh_answer(struct world *world, const struct happening *happening);
+void mesh_keep(struct world *world, uint32_t node, const struct core_csk *csk);
+void shell_ask(struct world *world, uint32_t node, const struct core_action *action, uint64_t delay_ms);
+bool shell_tunnel(const struct world *world, uint32_t a, uint32_t b);
 
 /* net.c: gateway and streams */
 void net_dial(struct world *world, uint32_t node, uint32_t index);

@@ -159,7 +159,7 @@ Test(config, malformed_values_name_the_variable_and_not_the_value)
         "SPONSOR=erc7677=http://a#{\"a\":1}x",
         "SPONSOR=erc7677=http://a#{a:1}",
         "SPONSOR=alchemy=a b",
-        "SPONSOR=alchemy=a#{}",
+        "SPONSOR=alchemy=a#{",
         "SPONSOR=alchemy=a,",
         "SPONSOR=other=a",
         "INDEXER_REGISTRY=0x00",

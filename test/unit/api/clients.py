@@ -153,6 +153,15 @@ class Meshctl(unittest.TestCase):
         self.assertEqual([row["index"] for row in rows], list(range(1, 70)))
         self.assertEqual((rows[0]["handshake_age_s"], rows[1]["handshake_age_s"]), (None, 3))
 
+    def test_ops(self):
+        self.assertEqual(len(self.run_meshctl("ops").stdout.splitlines()), 1)
+        self.node.tell("operate")
+        row = self.run_meshctl("ops").stdout.splitlines()[1].split()
+        self.assertEqual(row[:4], ["2023-11-14T22:13:20.000Z", "registration", "included", "0x" + "ab" * 32])
+        self.assertEqual(row[5], "340282366920938463463.374607431")
+        answer = json.loads(self.run_meshctl("ops", "--json").stdout)
+        self.assertEqual((answer["purpose"], answer["outcome"], answer["attempts"]), ("registration", "included", 1))
+
     def test_events_without_follow_end_with_the_present_state(self):
         lines = self.run_meshctl("events").stdout.splitlines()
         self.assertEqual(len(lines), 70)

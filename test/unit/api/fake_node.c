@@ -52,6 +52,40 @@ static bool get_peer(void *user, uint32_t index, api_Peer *out)
     return true;
 }
 
+static bool get_operation(void *user, uint32_t index, api_Operation *out)
+{
+    const struct fake_node *node = user;
+    if (index >= node->operations)
+        return false;
+    snprintf(out->purpose, sizeof(out->purpose), "registration");
+    out->outcome = api_Operation_Outcome_INCLUDED;
+    out->started_unix_ms = 1700000000000 + index;
+    out->attempts = 1;
+    memset(out->hash, 0xab, sizeof(out->hash));
+    memset(out->problem, 'x', sizeof(out->problem) - 1);
+    snprintf(out->cost_wei, sizeof(out->cost_wei), "340282366920938463463374607431768211455");
+    return true;
+}
+
+static bool key_generation(void *user, uint64_t *out)
+{
+    const struct fake_node *node = user;
+    *out = node->key_generation;
+    return node->key_held;
+}
+
+static api_Error_Code get_key(void *user, uint64_t generation, api_ClusterSharedKey *out)
+{
+    const struct fake_node *node = user;
+    if (node->unhealthy)
+        return api_Error_Code_UNAVAILABLE;
+    if (generation != node->key_generation)
+        return api_Error_Code_NOT_FOUND;
+    out->generation = generation;
+    memset(out->key, 0xcc, sizeof(out->key));
+    return api_Error_Code_UNSPECIFIED;
+}
+
 struct api_source fake_node_source(struct fake_node *node)
 {
     return (struct api_source){
@@ -59,6 +93,9 @@ struct api_source fake_node_source(struct fake_node *node)
         .get_self = get_self,
         .peer_count = peer_count,
         .get_peer = get_peer,
+        .get_operation = get_operation,
+        .key_generation = key_generation,
+        .get_key = get_key,
         .user = node,
     };
 }

@@ -9,11 +9,15 @@
 struct fake_node {
     bool identity_known;
     uint32_t members;
+    uint32_t operations; /* made so far */
     struct {
         bool up;
         bool removed;
     } member[FAKE_MEMBERS_MAX];
     const char *problem; /* of every peer */
+    bool unhealthy;
+    bool key_held;
+    uint64_t key_generation;
 };
 
 struct api_source fake_node_source(struct fake_node *node);

@@ -1,6 +1,6 @@
 /* The application socket of an invented node, for clients in other languages: fixture SOCKET MEMBERS.
- * Says "ready", then obeys lines of standard input: join, up INDEX, down INDEX, remove INDEX, identify; ends
- * at EOF. */
+ * Says "ready", then obeys lines of standard input: join, up INDEX, down INDEX, remove INDEX, identify,
+ * operate; ends at EOF. */
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
@@ -23,6 +23,8 @@ static void obey(const char *line)
         api_server_peer_event(server, node.members++, api_PeerEvent_Kind_JOINED);
     } else if (strcmp(verb, "identify") == 0) {
         node.identity_known = true;
+    } else if (strcmp(verb, "operate") == 0) {
+        node.operations++;
     } else if (index < node.members && strcmp(verb, "remove") == 0) {
         node.member[index].removed = true;
         api_server_peer_event(server, index, api_PeerEvent_Kind_REMOVED);

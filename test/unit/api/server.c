@@ -216,6 +216,25 @@ Test(api_server, peers_come_in_pages_without_self_and_removed)
     cr_assert_eq(response.body.peer_page.peers_count, 0);
 }
 
+Test(api_server, operations_come_oldest_first_and_bounded)
+{
+    const uint32_t counts[][2] = {
+        {0, 0}, {2, 2}, {API_OPERATIONS_MAX, API_OPERATIONS_MAX}, {1000, API_OPERATIONS_MAX}};
+    raw_connect(&client);
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        node.operations = counts[i][0];
+        ask(&client, 5, api_Request_list_operations_tag);
+        expect_answer(5, api_Response_operation_list_tag);
+        const api_OperationList *list = &response.body.operation_list;
+        cr_assert_eq(list->operations_count, counts[i][1]);
+        for (uint32_t n = 0; n < list->operations_count; n++)
+            cr_assert_eq(list->operations[n].started_unix_ms, 1700000000000 + n);
+    }
+    cr_assert_str_eq(response.body.operation_list.operations[1].cost_wei,
+                     "340282366920938463463374607431768211455");
+    cr_assert_eq(strlen(response.body.operation_list.operations[1].problem), 319);
+}
+
 Test(api_server, subscriber_gets_the_present_state_then_changes)
 {
     raw_connect(&client);
@@ -443,4 +462,65 @@ Test(api_server, stranger_is_refused)
     cr_assert_eq(setegid(0), 0);
     expect_answer(0, api_Response_error_tag);
     cr_assert_eq(response.body.error.code, api_Error_Code_PERMISSION_DENIED);
+}
+
+static void ask_key(uint64_t id, uint64_t generation)
+{
+    uint8_t frame[64];
+    const api_Request request = {
+        .id = id,
+        .which_body = api_Request_get_cluster_shared_key_tag,
+        .body.get_cluster_shared_key = {.has_generation = true, .generation = generation}};
+    raw_send(&client, frame, encode(&request, frame));
+}
+
+Test(api_server, cluster_shared_key_is_given_by_generation)
+{
+    node.key_held = true;
+    node.key_generation = 4;
+    raw_connect(&client);
+    ask(&client, 1, api_Request_get_cluster_shared_key_tag);
+    expect_answer(1, api_Response_cluster_shared_key_tag);
+    cr_assert_eq(response.body.cluster_shared_key.generation, 4);
+    cr_assert_eq(response.body.cluster_shared_key.key[31], 0xcc);
+    ask_key(2, 3);
+    expect_answer(2, api_Response_error_tag);
+    cr_assert_eq(response.body.error.code, api_Error_Code_NOT_FOUND);
+}
+
+Test(api_server, cluster_shared_key_is_unavailable_before_there_is_one_and_while_unhealthy)
+{
+    raw_connect(&client);
+    ask(&client, 1, api_Request_get_cluster_shared_key_tag);
+    expect_answer(1, api_Response_error_tag);
+    cr_assert_eq(response.body.error.code, api_Error_Code_UNAVAILABLE);
+    node.key_held = node.unhealthy = true;
+    ask(&client, 2, api_Request_get_cluster_shared_key_tag);
+    expect_answer(2, api_Response_error_tag);
+    cr_assert_eq(response.body.error.code, api_Error_Code_UNAVAILABLE);
+    for (size_t i = 0; i < sizeof(response.body.cluster_shared_key.key); i++)
+        cr_assert_neq(response.body.cluster_shared_key.key[i], 0xcc);
+}
+
+Test(api_server, key_events_tell_the_present_key_and_each_new_one_until_cancelled)
+{
+    node.key_held = true;
+    raw_connect(&client);
+    ask(&client, 1, api_Request_subscribe_key_events_tag);
+    expect_answer(1, api_Response_key_event_tag);
+    cr_assert_eq(response.body.key_event.generation, 0);
+    node.key_generation = 1;
+    api_server_key_event(server);
+    expect_answer(1, api_Response_key_event_tag);
+    cr_assert_eq(response.body.key_event.generation, 1);
+    ask(&client, 2, api_Request_subscribe_key_events_tag);
+    expect_answer(2, api_Response_error_tag);
+    cr_assert_eq(response.body.error.code, api_Error_Code_FAILED_PRECONDITION);
+    const api_Request cancel = {.id = 3, .which_body = api_Request_cancel_tag, .body.cancel.id = 1};
+    uint8_t frame[64];
+    raw_send(&client, frame, encode(&cancel, frame));
+    expect_answer(3, api_Response_done_tag);
+    api_server_key_event(server);
+    raw_read(&client);
+    cr_assert_not(take(&client));
 }

@@ -114,6 +114,8 @@ void kit_remove(struct kit *kit, uint32_t index)
 {
     kit->rows[index].removed = true;
     kit->state.removed++;
+    kit->state.csk_generation++;
+    kit->state.csk_commitment = (struct bytes32){0};
     kit_touch(kit);
     kit_touch(kit);
 }
@@ -193,6 +195,65 @@ void kit_stream(struct kit *kit, enum core_event_type type, uint32_t index, bool
     kit_step(kit, &(struct core_event){
                       .type = type,
                       .stream = {.index = index, .dialed = dialed, .text = "the gateway closed the stream"}});
+}
+
+struct bytes32 kit_commitment(uint64_t generation)
+{
+    return (struct bytes32){{0xc5, [31] = (uint8_t)generation}};
+}
+
+void kit_heartbeat(struct kit *kit, uint32_t index, uint64_t sequence, uint64_t view)
+{
+    uint8_t bytes[8];
+
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (uint8_t)(view >> 8 * i);
+    kit_step(kit, &(struct core_event){.type = CORE_EVENT_HEARTBEAT,
+                                       .heartbeat = {.index = index,
+                                                     .boot_nonce = 1,
+                                                     .sequence = sequence,
+                                                     .version = kit->state.version,
+                                                     .view = bytes,
+                                                     .view_len = sizeof(bytes),
+                                                     .csk_held = true,
+                                                     .csk_generation = kit->state.csk_generation}});
+}
+
+void kit_commit(struct kit *kit)
+{
+    kit->state.csk_commitment = kit_commitment(kit->state.csk_generation);
+    kit->state.head = head_after_commitment(&kit->state.head, ++kit->state.version, kit->state.csk_generation,
+                                            &kit->state.csk_commitment);
+}
+
+static void kit_found(struct kit *kit, enum core_event_type type, uint32_t index)
+{
+    kit_step(kit, &(struct core_event){.type = type,
+                                       .csk = {.generation = kit->state.csk_generation,
+                                               .commitment = kit_commitment(kit->state.csk_generation),
+                                               .index = index}});
+}
+
+void kit_derived(struct kit *kit)
+{
+    kit_found(kit, CORE_EVENT_CSK_DERIVED, 0);
+}
+
+void kit_pulled(struct kit *kit, uint32_t index)
+{
+    kit_found(kit, CORE_EVENT_CSK_PULLED, index);
+}
+
+void kit_csk_failed(struct kit *kit, enum core_csk_step what, uint32_t index, const char *text)
+{
+    kit_step(kit, &(struct core_event){.type = CORE_EVENT_CSK_FAILED,
+                                       .csk_failure = {.what = what, .index = index, .text = text}});
+}
+
+void kit_no_cache(struct kit *kit)
+{
+    cr_assert(kit_has(kit, CORE_DO_LOAD_CSK));
+    kit_csk_failed(kit, CORE_CSK_LOAD, 0, "");
 }
 
 /* Fires the timer and answers device work; true when the state is being read. */

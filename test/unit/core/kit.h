@@ -64,6 +64,16 @@ void kit_applied(struct kit *kit);
 void kit_observed(struct kit *kit, uint64_t handshake_age_s); /* all desired peers, with this handshake */
 void kit_stream(struct kit *kit, enum core_event_type type, uint32_t index, bool dialed);
 
+/* Heartbeats and the CSK. The key of every generation has this hash. */
+struct bytes32 kit_commitment(uint64_t generation);
+/* From member `index`, that sees the members whose bits are set, and holds the committed key. */
+void kit_heartbeat(struct kit *kit, uint32_t index, uint64_t sequence, uint64_t view);
+void kit_commit(struct kit *kit); /* the registry has the commitment */
+void kit_derived(struct kit *kit);
+void kit_no_cache(struct kit *kit);
+void kit_pulled(struct kit *kit, uint32_t index);
+void kit_csk_failed(struct kit *kit, enum core_csk_step what, uint32_t index, const char *text);
+
 /* Fires timers and answers device work until the core wants the state, then answers with it and all pages. */
 void kit_sync(struct kit *kit);
 

@@ -232,30 +232,55 @@ Test(node, alone_it_waits_for_peers_with_its_device_in_place)
     kit_applied(&kit);
     kit_observed(&kit, CORE_NEVER);
     cr_assert_eq(kit_status(&kit).phase, CORE_PHASE_WAITING_PEERS);
-    cr_assert_str_eq(kit_status(&kit).reason, "no other live member yet");
+    cr_assert_str_eq(kit_status(&kit).reason, "committing to generation 0 of the cluster shared key");
     cr_assert(kit_status(&kit).device_in_place);
     kit_free(&kit);
 }
 
-Test(node, healthy_is_told_lost_and_latched)
+Test(node, alone_it_is_healthy_once_its_key_is_committed)
 {
     struct kit kit;
 
-    kit_join(&kit, 0, 2);
+    kit_join(&kit, 0, 1);
+    kit_applied(&kit);
+    kit_observed(&kit, CORE_NEVER);
+    kit_derived(&kit);
+    cr_assert(kit_has(&kit, CORE_DO_COMMIT_CSK));
+    kit_commit(&kit);
+    kit_event(&kit, CORE_EVENT_CSK_COMMITTED);
+    cr_assert_eq(kit_status(&kit).phase, CORE_PHASE_WAITING_PEERS);
+    kit_sync(&kit);
+    cr_assert(kit_has(&kit, CORE_TELL_CSK));
+    cr_assert_eq(kit_status(&kit).phase, CORE_PHASE_HEALTHY);
+    cr_assert_str_eq(kit_status(&kit).reason, "");
+    kit_free(&kit);
+}
+
+Test(node, goes_from_tunnels_to_the_key_to_convergence_and_health_latches)
+{
+    struct kit kit;
+
+    kit_join(&kit, 1, 2);
     kit_applied(&kit);
     kit_observed(&kit, CORE_NEVER);
     cr_assert_eq(kit_status(&kit).phase, CORE_PHASE_WG_CONFIGURING);
-    kit_stream(&kit, CORE_EVENT_STREAM_UP, 1, true);
+    kit_stream(&kit, CORE_EVENT_STREAM_UP, 0, true);
     kit_tick(&kit, 1000);
     kit_observed(&kit, 1);
-    cr_assert(kit_has(&kit, CORE_TELL_PHASE));
+    cr_assert_eq(kit_status(&kit).phase, CORE_PHASE_PULLING_CSK);
+    cr_assert(strstr(kit_status(&kit).reason, "member 0, the keyholder"), "%s", kit_status(&kit).reason);
+    kit_commit(&kit);
+    kit_sync(&kit);
+    kit_no_cache(&kit);
+    cr_assert(kit_has(&kit, CORE_DO_PULL_CSK));
+    kit_pulled(&kit, 0);
+    cr_assert_eq(kit_status(&kit).phase, CORE_PHASE_HEARTBEATING);
+    kit_heartbeat(&kit, 0, 1, 0x3);
     cr_assert_eq(kit_status(&kit).phase, CORE_PHASE_HEALTHY);
-    cr_assert_str_eq(kit_status(&kit).reason, "");
+    cr_assert(kit_has(&kit, CORE_TELL_PHASE));
     struct core_record third = kit_record(2);
     kit_add(&kit, &third);
     kit_sync(&kit);
-    cr_assert_eq(kit_status(&kit).phase, CORE_PHASE_WG_CONFIGURING);
-    cr_assert(kit_status(&kit).first_converged);
-    cr_assert(strstr(kit_status(&kit).reason, "1 of 2 peers up; member 2"), "%s", kit_status(&kit).reason);
+    cr_assert_eq(kit_status(&kit).phase, CORE_PHASE_HEALTHY, "the first convergence latches");
     kit_free(&kit);
 }

@@ -45,6 +45,8 @@ struct fixture {
     char sent_paymaster_data[64];
     unsigned asked_sponsors;
 
+    struct operation_pending pending; /* to go on with */
+    struct operation_pending kept;    /* as told before the last send */
     unsigned results;
     struct operation_result result;
     char error[AM_ERR_TEXT_MAX];
@@ -121,6 +123,16 @@ static void on_done(void *user, const struct operation_result *result)
     event_base_loopbreak(f->base);
 }
 
+static void on_sending(void *user, const struct operation_pending *pending)
+{
+    struct fixture *f = user;
+    f->kept = *pending;
+    cr_assert_eq(pending->hashes_len, f->sent + f->pending.hashes_len + 1, "told before it is sent");
+}
+
+static const struct operation_callbacks callbacks = {
+    .progress = on_progress, .sending = on_sending, .done = on_done};
+
 static void script(struct fixture *f)
 {
     static const struct fake_rpc scripts[SERVICES] = {
@@ -196,8 +208,12 @@ static void teardown(struct fixture *f)
 static void run(struct fixture *f)
 {
     static const uint8_t call_data[] = {0xb6, 0x1d, 0x27, 0xf6, 1, 2, 3};
-    f->operation = operation_start(&f->services, &f->sender, call_data, sizeof(call_data), f->key,
-                                   on_progress, on_done, f);
+    const struct operation_request request = {.sender = f->sender,
+                                              .call_data = call_data,
+                                              .call_data_len = sizeof(call_data),
+                                              .owner = f->key,
+                                              .pending = &f->pending};
+    f->operation = operation_start(&f->services, &request, &callbacks, f);
     cr_assert(f->operation);
     cr_assert_eq(f->results, 0, "no result from within start");
     event_base_dispatch(f->base);
@@ -443,7 +459,7 @@ Test(operation, what_is_not_included_is_sent_again_with_higher_fees)
     for (int n = 0; n < 7; n++)
         receipt->answers[n] = NO_RECEIPT;
     receipt->answers[7] = RECEIPT;
-    f.services.inclusion_ms = 20;
+    f.services.inclusion_ms = 60;
     run_to_result(&f, 0);
     cr_assert_geq(f.sent, 2);
     cr_assert_not(bytes32_equal(&f.sent_hashes[0], &f.sent_hashes[1]));
@@ -580,8 +596,13 @@ Test(operation, arguments_out_of_bounds_are_refused)
     static const uint8_t large[USEROP_CALL_DATA_MAX + 1];
     struct fixture f;
     setup(&f);
-    cr_assert_null(operation_start(&f.services, &f.sender, large, sizeof(large), f.key, NULL, on_done, &f));
+    struct operation_request request = {
+        .sender = f.sender, .call_data = large, .call_data_len = sizeof(large), .owner = f.key};
+    cr_assert_null(operation_start(&f.services, &request, &callbacks, &f));
+    request.call_data_len = 4;
     f.services.sponsors_len = 0;
-    cr_assert_null(operation_start(&f.services, &f.sender, large, 4, f.key, NULL, on_done, &f));
+    cr_assert_null(operation_start(&f.services, &request, &callbacks, &f));
+    f.services.sponsors_len = SPONSORS_MAX + 1;
+    cr_assert_null(operation_start(&f.services, &request, &callbacks, &f));
     teardown(&f);
 }

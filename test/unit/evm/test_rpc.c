@@ -173,6 +173,21 @@ Test(rpc, failing_everywhere_reports_the_last_cause)
     teardown(&f);
 }
 
+Test(rpc, a_url_that_asked_to_be_left_alone_comes_last)
+{
+    struct fixture f;
+    setup(&f, (struct behaviour){.status = 429, .retry_after = "60"}, (struct behaviour){.raw = "garbage"});
+    call(&f);
+    cr_assert_eq(f.outcome.code, AM_EFORMAT);
+    f.behaviours[1].raw = NULL;
+    f.behaviours[1].fragment = good.fragment;
+    call(&f);
+    cr_assert_eq(f.outcome.code, 0);
+    cr_assert_eq(f.behaviours[0].requests, 1);
+    cr_assert_eq(f.behaviours[1].requests, 2);
+    teardown(&f);
+}
+
 Test(rpc, an_error_is_an_answer_whatever_the_status)
 {
     struct fixture f;

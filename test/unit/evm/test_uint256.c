@@ -79,3 +79,18 @@ Test(uint256, addition_and_multiplication_carry_and_report_overflow)
     cr_assert(uint256_to_u64(&out, &narrow) && narrow == 0);
     cr_assert_not(uint256_multiply(&most, 2, &out));
 }
+
+Test(uint256, decimal_text)
+{
+    char text[80], tiny[4];
+    struct uint256 most;
+    memset(most.b, 0xff, sizeof(most.b));
+    const struct uint256 zero = uint256_of_u64(0), some = uint256_of_u64(12345678901234567890u);
+    cr_assert_str_eq(uint256_print_decimal(&zero, text, sizeof(text)), "0");
+    cr_assert_str_eq(uint256_print_decimal(&some, text, sizeof(text)), "12345678901234567890");
+    cr_assert_str_eq(uint256_print_decimal(&most, text, sizeof(text)),
+                     "115792089237316195423570985008687907853269984665640564039457584007913129639935");
+    cr_assert_str_eq(uint256_print_decimal(&some, tiny, sizeof(tiny)), "123");
+    cr_assert_lt(uint256_compare(&zero, &some), 0);
+    cr_assert_eq(uint256_compare(&most, &most), 0);
+}

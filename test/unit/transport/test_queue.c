@@ -13,6 +13,17 @@ static struct queue queue_with_budget(size_t bytes)
     return (struct queue){.budget = &budget};
 }
 
+/* As a writer does. */
+static void consume(struct queue *queue, size_t len)
+{
+    while (len) {
+        const size_t committed = queue_commit(queue);
+        const size_t taken = committed < len ? committed : len;
+        queue_consume(queue, taken);
+        len -= taken;
+    }
+}
+
 Test(queue, frames_lie_in_one_run)
 {
     struct queue queue = queue_with_budget(1u << 20);
@@ -36,10 +47,10 @@ Test(queue, content_survives_growing_and_compacting)
         if (round % 4 == 3 || round < 100)
             continue;
         cr_assert_eq(queue_head(&queue)[FRAME_HEADER_SIZE], expected++);
-        queue_consume(&queue, FRAME_HEADER_SIZE + sizeof(frame));
+        consume(&queue, FRAME_HEADER_SIZE + sizeof(frame));
         if (queue_len(&queue) > 100000) {
             cr_assert_eq(queue_head(&queue)[FRAME_HEADER_SIZE], expected++);
-            queue_consume(&queue, FRAME_HEADER_SIZE + sizeof(frame));
+            consume(&queue, FRAME_HEADER_SIZE + sizeof(frame));
         }
     }
     queue_clear(&queue);
@@ -48,14 +59,18 @@ Test(queue, content_survives_growing_and_compacting)
 
 Test(queue, full_at_its_size)
 {
-    struct queue queue = queue_with_budget(1u << 20);
-    for (unsigned i = 0; i < 4; i++)
+    struct queue queue = queue_with_budget(16u << 20);
+    const size_t fit = QUEUE_SIZE_MAX / (FRAME_HEADER_SIZE + sizeof(payload));
+    for (size_t i = 0; i < fit; i++)
         cr_assert_eq(queue_put_frame(&queue, payload, sizeof(payload), 0), QUEUE_TAKEN);
     cr_assert_eq(queue_put_frame(&queue, payload, sizeof(payload), 0), QUEUE_FULL);
-    cr_assert_leq(queue.capacity, QUEUE_SIZE_MAX);
-    queue_consume(&queue, sizeof(payload));
-    cr_assert_eq(queue_put_frame(&queue, payload, sizeof(payload), 0), QUEUE_TAKEN);
+    for (size_t i = 0; i < 1000; i++) {
+        queue_consume(&queue, queue_commit(&queue));
+        cr_assert_eq(queue_put_frame(&queue, payload, sizeof(payload), 0), QUEUE_TAKEN);
+    }
+    cr_assert_leq(queue.capacity, 2 * QUEUE_SIZE_MAX);
     queue_clear(&queue);
+    cr_assert_eq(budget, 16u << 20);
 }
 
 Test(queue, full_when_the_common_budget_is_used_up)
@@ -76,9 +91,9 @@ Test(queue, late_when_the_backlog_is_old)
     cr_assert_eq(queue_put_frame(&queue, payload, 100, 1000), QUEUE_TAKEN);
     cr_assert_eq(queue_put_frame(&queue, payload, 100, 1000 + QUEUE_LATE_MS), QUEUE_TAKEN);
     cr_assert_eq(queue_put_frame(&queue, payload, 100, 1001 + QUEUE_LATE_MS), QUEUE_LATE);
-    queue_consume(&queue, 101); /* all but the last byte of the followed frame */
+    consume(&queue, 101); /* all but the last byte of the followed frame */
     cr_assert_eq(queue_put_frame(&queue, payload, 100, 1001 + QUEUE_LATE_MS), QUEUE_LATE);
-    queue_consume(&queue, 1);
+    consume(&queue, 1);
     cr_assert_eq(queue_put_frame(&queue, payload, 100, 1001 + QUEUE_LATE_MS), QUEUE_TAKEN);
     queue_clear(&queue);
 }
@@ -89,7 +104,7 @@ Test(queue, busy_but_moving_is_not_late)
     for (uint64_t now_ms = 0; now_ms < 10 * QUEUE_LATE_MS; now_ms++) {
         cr_assert_eq(queue_put_frame(&queue, payload, 98, now_ms), QUEUE_TAKEN);
         if (now_ms >= 10) /* ten frames always wait */
-            queue_consume(&queue, 100);
+            consume(&queue, 100);
     }
     queue_clear(&queue);
 }
@@ -100,8 +115,63 @@ Test(queue, trim_frees_only_an_empty_queue)
     queue_put_frame(&queue, payload, 10, 0);
     queue_trim(&queue);
     cr_assert_eq(queue_len(&queue), 12);
-    queue_consume(&queue, 12);
+    consume(&queue, 12);
     queue_trim(&queue);
     cr_assert_null(queue.bytes);
     cr_assert_eq(budget, 1u << 20);
+}
+
+Test(queue, records_hold_whole_frames)
+{
+    struct queue queue = queue_with_budget(1u << 20);
+    for (unsigned i = 0; i < 20; i++)
+        queue_put_frame(&queue, payload, 1452, 0);
+    cr_assert_eq(queue_commit(&queue), 11 * 1454, "as many as fit 16384 bytes");
+    queue_put_frame(&queue, payload, 1, 0);
+    cr_assert_eq(queue_commit(&queue), 11 * 1454, "the same until it is consumed");
+    queue_consume(&queue, 11 * 1454);
+    cr_assert_eq(queue_commit(&queue), 9 * 1454 + 3);
+    queue_clear(&queue);
+}
+
+Test(queue, frame_longer_than_a_record_is_committed_whole)
+{
+    struct queue queue = queue_with_budget(1u << 20);
+    queue_put_frame(&queue, payload, 40000, 0);
+    queue_put_frame(&queue, payload, 10, 0);
+    cr_assert_eq(queue_commit(&queue), 40002);
+    queue_consume(&queue, QUEUE_RECORD_SIZE);
+    cr_assert_eq(queue_commit(&queue), 40002 - QUEUE_RECORD_SIZE);
+    queue_clear(&queue);
+}
+
+Test(queue, urgent_goes_before_all_that_is_not_committed)
+{
+    struct queue queue = queue_with_budget(1u << 20);
+    queue_put_frame(&queue, (const uint8_t *)"first", 5, 0);
+    queue_put_urgent(&queue, (const uint8_t *)"!", 1, 0);
+    const uint8_t urgent_first[] = {0, 1, '!', 0, 5, 'f', 'i', 'r', 's', 't'};
+    cr_assert_eq(queue_len(&queue), sizeof(urgent_first));
+    cr_assert_arr_eq(queue_head(&queue), urgent_first, sizeof(urgent_first));
+    cr_assert_eq(queue_commit(&queue), sizeof(urgent_first));
+    queue_consume(&queue, 4); /* in the middle of a frame */
+    queue_put_frame(&queue, (const uint8_t *)"last", 4, 0);
+    queue_put_urgent(&queue, (const uint8_t *)"?", 1, 0);
+    const uint8_t then[] = {5, 'f', 'i', 'r', 's', 't', 0, 1, '?', 0, 4, 'l', 'a', 's', 't'};
+    cr_assert_eq(queue_len(&queue), sizeof(then));
+    cr_assert_arr_eq(queue_head(&queue), then, sizeof(then));
+    queue_clear(&queue);
+}
+
+Test(queue, urgent_is_taken_when_others_are_late)
+{
+    struct queue queue = queue_with_budget(1u << 20);
+    queue_put_frame(&queue, payload, 100, 0);
+    cr_assert_eq(queue_put_frame(&queue, payload, 100, QUEUE_LATE_MS + 1), QUEUE_LATE);
+    cr_assert_eq(queue_put_urgent(&queue, payload, 32, QUEUE_LATE_MS + 1), QUEUE_TAKEN);
+    consume(&queue, 34 + 101);
+    cr_assert_eq(queue_put_frame(&queue, payload, 100, QUEUE_LATE_MS + 1), QUEUE_LATE,
+                 "the followed frame has moved back, and is followed still");
+    cr_assert_eq(queue_put_urgent(&queue, payload, 32, QUEUE_URGENT_LATE_MS + 1), QUEUE_LATE);
+    queue_clear(&queue);
 }

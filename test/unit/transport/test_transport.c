@@ -70,6 +70,7 @@ Test(transport, datagrams_pass_both_ways)
     cr_assert_eq(counters.received, 100);
     cr_assert_eq(counters.received_bytes, 100 * PAIR_MESSAGE_SIZE);
     cr_assert_eq(counters.streams, 1);
+    cr_assert_gt(counters.rtt_us, 0);
     pair_stop(&pair);
 }
 

@@ -1,0 +1,65 @@
+/* The node's UserOperations: its registration, and the commitment to a cluster shared key. */
+#include "agent/shell/onchain_state.h"
+
+#include <errno.h>
+
+#include "agent/log.h"
+
+/* Makes the member contract call the cluster; `purpose` names it for people. */
+static bool start_operation(struct onchain *onchain, const char *purpose, const struct abi_writer *inner,
+                            operations_done_fn done)
+{
+    struct abi_writer call = {0};
+    cluster_put_execute(&call, &onchain->identity.cluster, inner->data, inner->len);
+    const bool started = !inner->failed && !call.failed &&
+                         operations_start(onchain->operations, purpose, call.data, call.len, done, onchain);
+    abi_writer_free(&call);
+    return started;
+}
+
+/* Only the operator's next deployment mends a key that is no key; everything else may change on chain, at the
+ * sponsor or in between. */
+static void on_registered(void *user, const struct operation_result *result)
+{
+    struct onchain *onchain = user;
+    if (result->code != 0)
+        onchain_answer_failure(onchain, CORE_EVENT_REGISTER_FAILED, result->error, result->code != -EINVAL);
+    else
+        onchain_answer(onchain, &(struct core_event){.type = CORE_EVENT_REGISTER_DONE});
+}
+
+static bool start_registration(struct onchain *onchain)
+{
+    const struct core_identity *identity = &onchain->identity;
+    struct abi_writer registration = {0};
+    struct am_err err;
+    const bool started =
+        attestor_build_registration(onchain->attestor, &identity->cluster, &identity->member_contract,
+                                    &onchain->keys.keys, &registration, &err) == 0 &&
+        start_operation(onchain, "registration", &registration, on_registered);
+    abi_writer_free(&registration);
+    return started;
+}
+
+void onchain_register(struct onchain *onchain)
+{
+    onchain_expect(onchain, start_registration(onchain), &onchain->register_refused);
+}
+
+static void on_committed(void *user, const struct operation_result *result)
+{
+    struct onchain *onchain = user;
+    if (result->code != 0)
+        onchain_answer_commit_failed(onchain, result->error);
+    else
+        onchain_answer(onchain, &(struct core_event){.type = CORE_EVENT_CSK_COMMITTED});
+}
+
+void onchain_commit_csk(struct onchain *onchain, const struct core_csk *csk)
+{
+    struct abi_writer call = {0};
+    cluster_put_set_csk_commitment(&call, csk->generation, &csk->commitment);
+    onchain_expect(onchain, start_operation(onchain, "csk-commitment", &call, on_committed),
+                   &onchain->commit_refused);
+    abi_writer_free(&call);
+}

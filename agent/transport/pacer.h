@@ -1,0 +1,30 @@
+/* How often something may happen: PACER_BURST times at once, then once in PACER_INTERVAL_MS. Pure: time is an
+ * argument. Zero-initialise.
+ *
+ * A node has one for the handshakes that it begins and one for those that others begin with it, so that after
+ * a restart of the gateway it makes no more than 100 a second, and strangers can not use up its own.
+ */
+#ifndef AGENT_TRANSPORT_PACER_H
+#define AGENT_TRANSPORT_PACER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PACER_INTERVAL_MS 20u
+#define PACER_BURST 10u
+
+struct pacer {
+    uint64_t spent_until_ms;
+};
+
+/* True when it may happen now; then it counts. Otherwise it may in PACER_INTERVAL_MS at the latest. */
+static inline bool pacer_take(struct pacer *pacer, uint64_t now_ms)
+{
+    const uint64_t from = pacer->spent_until_ms > now_ms ? pacer->spent_until_ms : now_ms;
+    if (from + PACER_INTERVAL_MS > now_ms + PACER_BURST * PACER_INTERVAL_MS)
+        return false;
+    pacer->spent_until_ms = from + PACER_INTERVAL_MS;
+    return true;
+}
+
+#endif

@@ -23,6 +23,9 @@ const BIN = join(ROOT, "test/node_modules/.bin");
 const ANVIL = join(ROOT, "test/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil");
 const WRANGLER = join(ROOT, "worker/node_modules/.bin/wrangler");
 export const SPONSOR_TOKEN = "devnet";
+// The secret of Pimlico's webhooks as Pimlico writes it, and the key (base64) that it stands for: digits either way.
+const PIMLICO_SECRET = "pim_whsec_132xhqfBs1FWqCxTuhU2snMTUp1ndXDD";
+export const PIMLICO_KEY = "000102030405060708090a0b0c0d0e0f1011121314151617";
 
 const namesFolder = (instance) => join(instance.dir, "names");
 
@@ -104,6 +107,7 @@ const worker = {
         `PAYMASTER=${deployment.paymaster}`,
         `PAYMASTER_SIGNER_KEY=${ACCOUNTS.sponsor.key}`,
         `TOKEN=${SPONSOR_TOKEN}`,
+        `PIMLICO_WEBHOOK_SECRET=${PIMLICO_SECRET}`,
         "",
       ].join("\n"),
       { mode: 0o600 },

@@ -1,5 +1,5 @@
-// Who pays: every kind of sponsor gets a node registered with one operation, an outage or a crash in the middle
-// loses nothing and pays nothing twice, and who is denied reads why.
+// Who pays: every kind of sponsor gets a node registered with one operation, an outage or a crash in the
+// middle loses nothing and pays nothing twice, and who is denied reads why.
 
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
@@ -110,7 +110,9 @@ test("sponsor: an outage of sponsor and bundler during registration loses nothin
       await sleep(6_000);
       await startVendor(instance, deployment, VENDOR_PORT);
       const back = Date.now();
-      await waitFor("the registration", () => agent.lines.find((line) => INCLUDED.test(line)), { timeoutMs: 60_000 });
+      await waitFor("the registration", () => agent.lines.find((line) => INCLUDED.test(line)), {
+        timeoutMs: 60_000,
+      });
       recordFigure(instance, "registration_after_outage_seconds", ((Date.now() - back) / 1000).toFixed(1));
     } finally {
       await agent.stop();
@@ -118,14 +120,17 @@ test("sponsor: an outage of sponsor and bundler during registration loses nothin
     await assertRegisteredOnce(spare);
   }));
 
-test("sponsor: an agent that is killed while its operation is under way finds it again and sends nothing", () =>
+test("sponsor: an agent that is killed before its receipt finds it and sends nothing", () =>
   withSpare(async (spare, state) => {
     const killed = await startWrongAgent(instance, spare, state, /"step":"waiting"/);
     await killed.stop("KILL");
     assert.ok(!killed.lines.some((line) => INCLUDED.test(line)), "it was killed before the receipt");
     const agent = await startWrongAgent(instance, spare, state, INCLUDED);
     await agent.stop();
-    assert.ok(!agent.lines.some((line) => /"step":"(sponsoring|sending)"/.test(line)), agent.lines.join("\n"));
+    assert.ok(
+      !agent.lines.some((line) => /"step":"(sponsoring|sending)"/.test(line)),
+      agent.lines.join("\n"),
+    );
     await assertRegisteredOnce(spare);
   }));
 
@@ -161,8 +166,14 @@ const DENIALS = [
   ["sender_unknown", ([op, ...rest]) => [{ ...op, sender: ACCOUNTS.stranger.address }, ...rest]],
   ["not_execute", ([op, ...rest]) => [{ ...op, callData: "0xdeadbeef" }, ...rest]],
   ["value_not_zero", ([op, ...rest]) => [{ ...op, callData: execute(cluster, 1n, "0x") }, ...rest]],
-  ["target_unknown", ([op, ...rest]) => [{ ...op, callData: execute(zeroAddress, 0n, "0x12345678") }, ...rest]],
-  ["selector_not_allowed", ([op, ...rest]) => [{ ...op, callData: execute(cluster, 0n, "0x12345678") }, ...rest]],
+  [
+    "target_unknown",
+    ([op, ...rest]) => [{ ...op, callData: execute(zeroAddress, 0n, "0x12345678") }, ...rest],
+  ],
+  [
+    "selector_not_allowed",
+    ([op, ...rest]) => [{ ...op, callData: execute(cluster, 0n, "0x12345678") }, ...rest],
+  ],
   ["fee_too_high", ([op, ...rest]) => [{ ...op, maxFeePerGas: numberToHex(10n ** 12n) }, ...rest]],
   ["proof_member_mismatch", ([op, ...rest], other) => [{ ...op, callData: other.callData }, ...rest]],
 ];

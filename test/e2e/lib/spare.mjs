@@ -14,7 +14,14 @@ import { room } from "../../devnet/lib/node-room.mjs";
 import { createRoom } from "../../devnet/lib/room.mjs";
 import { DevnetError } from "../../devnet/lib/run.mjs";
 import { PIMLICO_KEY } from "../../devnet/lib/services.mjs";
-import { BUNDLER_URL, RPC_URL, WORKER_URL, WORLD, WORLD_ADDRESS, nodeAddress } from "../../devnet/lib/topology.mjs";
+import {
+  BUNDLER_URL,
+  RPC_URL,
+  WORKER_URL,
+  WORLD,
+  WORLD_ADDRESS,
+  nodeAddress,
+} from "../../devnet/lib/topology.mjs";
 import { jsonRpc, plugRoom } from "../../devnet/lib/world.mjs";
 
 export async function openSpare(instance, deployment, index) {
@@ -63,7 +70,13 @@ const vendorDaemon = { name: "vendor", room: WORLD };
 export async function startVendor(instance, { paymaster }, port) {
   const script = fileURLToPath(new URL("vendor.mjs", import.meta.url));
   const services = [BUNDLER_URL, RPC_URL, WORKER_URL, paymaster, ACCOUNTS.sponsor.key, PIMLICO_KEY];
-  await startDaemon(instance, vendorDaemon, [process.execPath, script, WORLD_ADDRESS, String(port), ...services]);
+  await startDaemon(instance, vendorDaemon, [
+    process.execPath,
+    script,
+    WORLD_ADDRESS,
+    String(port),
+    ...services,
+  ]);
   const url = `http://${WORLD_ADDRESS}:${port}`;
   await awaitDaemon(instance, vendorDaemon, () => jsonRpc(instance, url, "eth_supportedEntryPoints"), 20_000);
   return url;
@@ -72,7 +85,8 @@ export async function startVendor(instance, { paymaster }, port) {
 export const stopVendor = (instance) => stopDaemon(instance, vendorDaemon, "KILL");
 
 // The methods that the vendor was asked for, in order.
-export const vendorRequests = (instance) => readFileSync(logFile(instance, "vendor"), "utf8").trim().split("\n");
+export const vendorRequests = (instance) =>
+  readFileSync(logFile(instance, "vendor"), "utf8").trim().split("\n");
 
 // Starts an agent and waits for the first line that matches, or for its end. Gives {line, lines, code}: code
 // is undefined while the agent runs; `stop` ends it.

@@ -1,5 +1,6 @@
-// Stands in for Alchemy's and Pimlico's bundler endpoints, which can not run here: their sponsorship methods in the
-// shapes that they publish, asking the operator's webhook as they do; every other method is the real bundler's.
+// Stands in for Alchemy's and Pimlico's bundler endpoints, which can not run here: their sponsorship methods in
+// the shapes that they publish, asking the operator's webhook as they do; every other method is the real
+// bundler's.
 //
 //   vendor.mjs HOST PORT BUNDLER_URL RPC_URL WEBHOOK_URL PAYMASTER SIGNER_KEY PIMLICO_KEY (base64)
 //
@@ -67,9 +68,11 @@ async function sponsor(operation, entryPoint, isApproved) {
   const stub = concat([VALIDITY, await signer.signMessage({ message: "any signature of the right shape" })]);
   const complete = { ...operation, paymaster, paymasterData: stub, ...PAYMASTER_GAS };
   const estimate = await askBundler("eth_estimateUserOperationGas", [complete, entryPoint]);
-  for (const name of ["callGasLimit", "verificationGasLimit", "preVerificationGas"]) complete[name] = estimate[name];
+  for (const name of ["callGasLimit", "verificationGasLimit", "preVerificationGas"])
+    complete[name] = estimate[name];
   const verdict = await isApproved(complete);
-  if (!verdict.approved) throw new Refusal(-32000, `sponsorship denied by the policy's webhook: ${verdict.reason}`);
+  if (!verdict.approved)
+    throw new Refusal(-32000, `sponsorship denied by the policy's webhook: ${verdict.reason}`);
   complete.paymasterData = await signPaymasterData(complete);
   return complete;
 }
@@ -80,7 +83,9 @@ const PAYMASTER = ["paymaster", "paymasterData", "paymasterVerificationGasLimit"
 const FEES = ["maxFeePerGas", "maxPriorityFeePerGas"];
 
 // https://www.alchemy.com/docs/wallets/api-reference/gas-manager-admin-api/gas-abstraction-api-endpoints
-async function alchemy([{ policyId, entryPoint, dummySignature, userOperation, overrides = {}, webhookData }]) {
+async function alchemy([
+  { policyId, entryPoint, dummySignature, userOperation, overrides = {}, webhookData },
+]) {
   if (!policyId || !dummySignature) throw new Refusal(-32602, "policyId and dummySignature are required");
   if (userOperation.signature) throw new Refusal(-32602, "userOperation: unexpected signature");
   const { fast } = await askBundler("pimlico_getUserOperationGasPrice", []);
@@ -99,7 +104,11 @@ async function pimlico([operation, entryPoint, { sponsorshipPolicyId } = {}]) {
     const body = JSON.stringify({ type: "user_operation.sponsorship.requested", data: { object } });
     const [id, timestamp] = [`msg_${randomUUID()}`, String(Math.floor(Date.now() / 1000))];
     const mac = createHmac("sha256", Buffer.from(pimlicoKey, "base64")).update(`${id}.${timestamp}.${body}`);
-    const headers = { "svix-id": id, "svix-timestamp": timestamp, "svix-signature": `v1,${mac.digest("base64")}` };
+    const headers = {
+      "svix-id": id,
+      "svix-timestamp": timestamp,
+      "svix-signature": `v1,${mac.digest("base64")}`,
+    };
     const answer = await post(`${webhookUrl}/pimlico`, body, headers);
     return { approved: answer.sponsor, reason: answer.reason };
   });

@@ -748,6 +748,24 @@ Test(operation, a_denied_call_is_not_asked_about_again_at_once)
     teardown(&f);
 }
 
+Test(operation, after_a_round_that_failed_everything_is_asked_anew)
+{
+    struct fixture f;
+    setup(&f);
+    f.services.inclusion_ms = 10;
+    fake_rpc_answer(&f.fakes[BUNDLER], "eth_getUserOperationReceipt", NO_RECEIPT);
+    fake_rpc_answer(&f.fakes[SPONSOR_B], "pm_getPaymasterData", DENIED);
+    struct fake_method *data = fake_rpc_method(&f.fakes[SPONSOR_A], "pm_getPaymasterData");
+    data->answers[2] = data->answers[1];
+    data->answers[1] = FAKE_HTTP_ERROR;
+    run_to_result(&f, -ETIMEDOUT);
+    cr_assert_geq(f.sent, 2);
+    cr_assert_str_eq(f.sent_paymaster_data, "0xf2");
+    cr_assert_eq(calls(&f, SPONSOR_A, "pm_getPaymasterStubData"), 2);
+    cr_assert_eq(calls(&f, SPONSOR_B, "pm_getPaymasterData"), 1);
+    teardown(&f);
+}
+
 Test(operation, a_sponsor_that_wants_to_be_left_alone_is_and_one_that_fails_comes_last)
 {
     const char *const failures[] = {FAKE_BUSY, FAKE_HTTP_ERROR};

@@ -26,9 +26,11 @@ function liveTable() {
   return (views) => {
     const table = formatNodes(views);
     if (process.stdout.isTTY) {
-      if (drawn) process.stdout.write(`\\x1b[${drawn}F\\x1b[J`);
-      drawn = table.split("\n").length;
-      console.log(table);
+      // A wrapped line would be two, and the way back up is counted in lines.
+      const lines = table.split("\n").map((line) => line.slice(0, process.stdout.columns - 1));
+      if (drawn) process.stdout.write(`\x1b[${drawn}F\x1b[J`);
+      drawn = lines.length;
+      console.log(lines.join("\n"));
     } else if (table !== last) {
       console.log(`${table}\n`);
     }

@@ -8,6 +8,7 @@ import { spec as Spec } from "node:test/reporters";
 import { fileURLToPath } from "node:url";
 import { down } from "../../devnet/lib/down.mjs";
 import { openInstance } from "../../devnet/lib/instance.mjs";
+import { listNodes, stopNode } from "../../devnet/lib/node.mjs";
 import { up } from "../../devnet/lib/up.mjs";
 import { figuresFile, recordFigure } from "./mesh.mjs";
 
@@ -26,6 +27,11 @@ async function execute(files) {
   tests.on("test:fail", count("failed"));
   await finished(tests.compose(new Spec()).on("data", (text) => process.stdout.write(text)));
   return counts;
+}
+
+// Politely, since leaks are looked for when a program ends by itself.
+async function endNodes(instance) {
+  for (const node of listNodes(instance)) await stopNode(instance, node, "TERM");
 }
 
 const SANITIZER = /(ERROR: (Address|Leak|Thread)Sanitizer|runtime error:).*/;
@@ -51,6 +57,7 @@ export async function runScenarios({ suite, files, options }) {
     await up(instance, options, say);
     recordFigure(instance, `${suite}_mesh_seconds`, ((Date.now() - started) / 1000).toFixed(1));
     counts = await execute(files);
+    await endNodes(instance);
     for (const finding of findings(instance)) {
       counts.failed += 1;
       console.error(`${suite}: ${finding}`);

@@ -42,7 +42,7 @@ bench: build
 
 bench-transport: contracts
 	test -f build-bench/build.ninja || meson setup build-bench -Dbench=true
-	ninja -C build-bench -j $(JOBS) test/bench/bench_load test/bench/bench_node
+	ninja -C build-bench -j $(JOBS) test/bench/bench_attack test/bench/bench_load test/bench/bench_node
 	BUILD=build-bench test/bench/transport/run
 
 fuzz: contracts

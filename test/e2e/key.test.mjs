@@ -1,5 +1,5 @@
-// The cluster shared key: the same on every node, committed to on chain, there again after every loss, and another one
-// once a member was removed.
+// The cluster shared key: the same on every node, committed to on chain, there again after every loss, and
+// another one once a member was removed.
 
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -63,7 +63,8 @@ test("key: an agent that is killed costs the others nothing, and finds its key i
   assert.equal(await assertSameKey(nodes()), key);
 });
 
-for (const [who, place, event] of [["keyholder derives", 0, "csk.derived"], ["other pulls", 1, "csk.pulled"]]) {
+const LOSSES = [["keyholder derives", 0, "csk.derived"], ["other pulls", 1, "csk.pulled"]];
+for (const [who, place, event] of LOSSES) {
   test(`key: without its state folder, the ${who} the key again`, async () => {
     const node = (await keyholderFirst())[place];
     const before = mentions(node, event);
@@ -109,16 +110,20 @@ test("key: a removed member never sees the next key, and the others have it soon
   const [removed, ...others] = await keyholderFirst();
   const members = await registry(instance, cluster);
   const data = encodeFunctionData({
-    abi: contractAbi("AttestFacet"), functionName: "removeMember", args: [recordOf(members, removed).memberId],
+    abi: contractAbi("AttestFacet"),
+    functionName: "removeMember",
+    args: [recordOf(members, removed).memberId],
   });
   const started = Date.now();
   await sendAll(instance, [{ to: cluster, data }]);
-  const next = await waitFor("the next key on every node that is left", () => assertSameKey(others), { timeoutMs: ACQUIRED_MS });
+  const everywhere = () => assertSameKey(others);
+  const next = await waitFor("the next key on every node", everywhere, { timeoutMs: ACQUIRED_MS });
   recordFigure(instance, "key_rotation_seconds", ((Date.now() - started) / 1000).toFixed(1));
   assert.notEqual(next, key);
   for (const node of others) assert.equal((await healthz(instance, node)).code, 200);
 
   await startNode(instance, removed);
-  await waitFor("the removed node to stop", async () => !(await agentPid(instance, removed)), { timeoutMs: ACQUIRED_MS });
+  const stopped = async () => !(await agentPid(instance, removed));
+  await waitFor("the removed node to stop", stopped, { timeoutMs: ACQUIRED_MS });
   assert.ok(mentions(removed, "this node was removed from the cluster") > 0);
 });

@@ -1,5 +1,6 @@
 #include "agent/core/node.h"
 
+#include "agent/core/address.h"
 #include "agent/core/csk.h"
 #include "agent/core/liveness.h"
 #include "agent/core/members.h"
@@ -51,6 +52,7 @@ void node_identity_ready(struct core *core, const struct core_identity *identity
         return;
     core->node.identity = *identity;
     core->node.wg_pubkey = identity->wg_pubkey;
+    mesh_ipv6(&identity->cluster, &identity->member_id, core->node.mesh_ip6);
     core->node.identity_known = true;
     node_succeed(core);
     node_go(core, BOOT_SELF);

@@ -105,7 +105,7 @@ bool core_device(const struct core *core, struct core_device *out)
         .cidr_ip = core->registry.known.cidr_ip,
         .cidr_prefix = core->registry.known.cidr_prefix,
     };
-    mesh_ipv6(&core->node.identity.cluster, &core->node.identity.member_id, out->mesh_ip6);
+    memcpy(out->mesh_ip6, core->node.mesh_ip6, sizeof(out->mesh_ip6));
     mesh_network6(&core->node.identity.cluster, out->cidr6);
     return true;
 }
@@ -300,7 +300,7 @@ void core_status(const struct core *core, struct core_status *out)
         .failed_edits = core->device.failed_edits,
     };
     if (core->node.registered)
-        mesh_ipv6(&core->node.identity.cluster, &core->node.identity.member_id, out->mesh_ip6);
+        memcpy(out->mesh_ip6, core->node.mesh_ip6, sizeof(out->mesh_ip6));
     status_reason(core, out->reason);
     CORE_COPY_TEXT(out->chain_error, core->registry.error);
     CORE_COPY_TEXT(out->device_error, core->device.error);

@@ -113,9 +113,19 @@ static int peer_compare(const void *a, const void *b)
     return memcmp(left->config.pubkey.b, right->config.pubkey.b, sizeof(left->config.pubkey.b));
 }
 
+static bool peers_sorted(const struct wg_device_observed *device)
+{
+    for (size_t i = 1; i < device->peers_len; i++) {
+        if (peer_compare(&device->peers[i - 1], &device->peers[i]) > 0)
+            return false;
+    }
+    return true;
+}
+
 void wg_device_sort_peers(struct wg_device_observed *device)
 {
-    if (device->peers_len > 1)
+    /* The kernel lists peers as they were added, which for a large set of ours is the order already. */
+    if (!peers_sorted(device))
         qsort(device->peers, device->peers_len, sizeof(*device->peers), peer_compare);
 }
 

@@ -118,6 +118,11 @@ void link_socket_free(struct link_socket *s)
     free(s);
 }
 
+uint32_t link_socket_portid(const struct link_socket *s)
+{
+    return nl_socket_get_local_port(s->nl);
+}
+
 /* The link, or NULL with *rc 0 when there is none and negative when it can not be read. */
 static struct rtnl_link *get_link(struct link_socket *s, const char *ifname, int *rc, struct am_err *err)
 {

@@ -14,9 +14,9 @@ struct builder {
     struct wg_plan *plan;
 };
 
-static struct wg_edit *add_edit(struct builder *b, enum wg_edit_kind kind)
+static struct wg_edit *add_edit(struct wg_plan *plan, enum wg_edit_kind kind)
 {
-    struct wg_edit *edit = &b->plan->edits[b->plan->len++];
+    struct wg_edit *edit = &plan->edits[plan->len++];
     *edit = (struct wg_edit){.kind = kind};
     return edit;
 }
@@ -31,6 +31,14 @@ static bool peer_valid(const struct wg_peer *peer)
     }
     const uint8_t family = peer->endpoint.family;
     return family == AF_UNSPEC || family == AF_INET || family == AF_INET6;
+}
+
+static int check_peer(const struct wg_peer *peer, struct am_err *err)
+{
+    char key[WG_KEY_TEXT_SIZE];
+    if (peer_valid(peer))
+        return 0;
+    return am_fail(err, -EINVAL, "desired peer %s is malformed", wg_key_text(&peer->pubkey, key));
 }
 
 static int check_desired(const struct wg_device_desired *desired, struct am_err *err)
@@ -51,8 +59,9 @@ static int check_desired(const struct wg_device_desired *desired, struct am_err 
         const struct wg_peer *peer = &desired->peers[i];
         if (i > 0 && memcmp(peer[-1].pubkey.b, peer->pubkey.b, sizeof(peer->pubkey.b)) >= 0)
             return am_fail(err, -EINVAL, "desired peer %s is out of order", wg_key_text(&peer->pubkey, key));
-        if (!peer_valid(peer))
-            return am_fail(err, -EINVAL, "desired peer %s is malformed", wg_key_text(&peer->pubkey, key));
+        const int rc = check_peer(peer, err);
+        if (rc < 0)
+            return rc;
     }
     return 0;
 }
@@ -72,7 +81,7 @@ static void plan_prefixes(struct builder *b, enum wg_edit_kind kind, const struc
 {
     for (size_t i = 0; i < len; i++) {
         if (!has_prefix(others, others_len, &list[i]))
-            add_edit(b, kind)->prefix = &list[i];
+            add_edit(b->plan, kind)->prefix = &list[i];
     }
 }
 
@@ -81,13 +90,13 @@ static void plan_device(struct builder *b)
     const struct wg_device_desired *desired = b->desired;
     const struct wg_device_observed *observed = b->observed;
     if (!observed->exists)
-        add_edit(b, WG_EDIT_CREATE_DEVICE);
+        add_edit(b->plan, WG_EDIT_CREATE_DEVICE);
     if (!bytes32_equal(&desired->public_key, &observed->public_key))
-        add_edit(b, WG_EDIT_SET_PRIVATE_KEY)->private_key = desired->private_key;
+        add_edit(b->plan, WG_EDIT_SET_PRIVATE_KEY)->private_key = desired->private_key;
     if (desired->listen_port != observed->listen_port)
-        add_edit(b, WG_EDIT_SET_LISTEN_PORT)->number = desired->listen_port;
+        add_edit(b->plan, WG_EDIT_SET_LISTEN_PORT)->number = desired->listen_port;
     if (observed->fwmark != 0)
-        add_edit(b, WG_EDIT_CLEAR_FWMARK);
+        add_edit(b->plan, WG_EDIT_CLEAR_FWMARK);
 }
 
 /* Both walks below go once through both sorted lists. */
@@ -106,49 +115,61 @@ static void plan_removed_peers(struct builder *b)
     for (size_t d = 0, o = 0; o < b->observed->peers_len;) {
         const int order = compare_at(b, d, o);
         if (order > 0)
-            add_edit(b, WG_EDIT_REMOVE_PEER)->pubkey = &b->observed->peers[o].config.pubkey;
+            add_edit(b->plan, WG_EDIT_REMOVE_PEER)->pubkey = &b->observed->peers[o].config.pubkey;
         d += order <= 0;
         o += order >= 0;
     }
 }
 
-static bool prefixes_equal(const struct wg_peer *desired, const struct wg_peer_observed *observed)
+static bool prefixes_equal(const struct wg_peer *a, const struct wg_peer *b)
 {
-    if (observed->more_prefixes || desired->prefixes_len != observed->config.prefixes_len)
+    if (a->prefixes_len != b->prefixes_len)
         return false;
-    for (size_t i = 0; i < desired->prefixes_len; i++) {
-        if (!has_prefix(observed->config.prefixes, observed->config.prefixes_len, &desired->prefixes[i]))
+    for (size_t i = 0; i < a->prefixes_len; i++) {
+        if (!has_prefix(b->prefixes, b->prefixes_len, &a->prefixes[i]))
             return false;
     }
     return true;
 }
 
-static unsigned peer_difference(const struct wg_peer *desired, const struct wg_peer_observed *observed)
+/* What makes `present` the desired peer. */
+static unsigned peer_difference(const struct wg_peer *desired, const struct wg_peer *present)
 {
     unsigned fields = 0;
     /* A peer can not be told to forget its endpoint: without a desired one any will do. */
-    if (desired->endpoint.family != AF_UNSPEC &&
-        !wg_endpoint_equal(&desired->endpoint, &observed->config.endpoint))
+    if (desired->endpoint.family != AF_UNSPEC && !wg_endpoint_equal(&desired->endpoint, &present->endpoint))
         fields |= WG_PEER_ENDPOINT;
-    if (!prefixes_equal(desired, observed))
+    if (!prefixes_equal(desired, present))
         fields |= WG_PEER_PREFIXES;
-    if (desired->keepalive_s != observed->config.keepalive_s)
+    if (desired->keepalive_s != present->keepalive_s)
         fields |= WG_PEER_KEEPALIVE;
+    return fields;
+}
+
+/* What makes the desired peer where there is none. */
+static unsigned new_peer_fields(const struct wg_peer *desired)
+{
+    const unsigned fields = WG_PEER_PREFIXES | WG_PEER_KEEPALIVE;
+    return desired->endpoint.family != AF_UNSPEC ? fields | WG_PEER_ENDPOINT : fields;
+}
+
+static unsigned observed_difference(const struct wg_peer *desired, const struct wg_peer_observed *observed)
+{
+    unsigned fields = peer_difference(desired, &observed->config);
+    if (observed->more_prefixes)
+        fields |= WG_PEER_PREFIXES;
     if (observed->preshared)
         fields |= WG_PEER_NO_PRESHARED;
     return fields;
 }
 
-static void plan_set_peer(struct builder *b, const struct wg_peer *peer,
-                          const struct wg_peer_observed *observed)
+/* A peer with the device's own key is none, as for WireGuard itself. */
+static void plan_set_peer(struct wg_plan *plan, const struct bytes32 *own, const struct wg_peer *peer,
+                          unsigned fields)
 {
-    static const unsigned everything = WG_PEER_PREFIXES | WG_PEER_KEEPALIVE;
-    unsigned fields = observed ? peer_difference(peer, observed) : everything;
-    if (!observed && peer->endpoint.family != AF_UNSPEC)
-        fields |= WG_PEER_ENDPOINT;
-    if (fields == 0 || bytes32_equal(&peer->pubkey, &b->desired->public_key))
+    if (fields == 0 || bytes32_equal(&peer->pubkey, own))
         return;
-    struct wg_edit *edit = add_edit(b, WG_EDIT_SET_PEER);
+    struct wg_edit *edit = add_edit(plan, WG_EDIT_SET_PEER);
     edit->peer = peer;
     edit->peer_fields = fields;
 }
@@ -157,8 +178,12 @@ static void plan_set_peers(struct builder *b)
 {
     for (size_t d = 0, o = 0; d < b->desired->peers_len;) {
         const int order = compare_at(b, d, o);
-        if (order <= 0)
-            plan_set_peer(b, &b->desired->peers[d], order == 0 ? &b->observed->peers[o] : NULL);
+        if (order <= 0) {
+            const struct wg_peer *peer = &b->desired->peers[d];
+            plan_set_peer(b->plan, &b->desired->public_key, peer,
+                          order == 0 ? observed_difference(peer, &b->observed->peers[o])
+                                     : new_peer_fields(peer));
+        }
         d += order <= 0;
         o += order >= 0;
     }
@@ -169,36 +194,73 @@ static void plan_link(struct builder *b)
     const struct wg_device_desired *desired = b->desired;
     const struct wg_device_observed *observed = b->observed;
     if (desired->mtu != observed->mtu)
-        add_edit(b, WG_EDIT_SET_MTU)->number = desired->mtu;
+        add_edit(b->plan, WG_EDIT_SET_MTU)->number = desired->mtu;
     /* New ones first: with a link's last IPv4 address all its routes go. */
     plan_prefixes(b, WG_EDIT_ADD_ADDRESS, desired->addresses, desired->addresses_len, observed->addresses,
                   observed->addresses_len);
     plan_prefixes(b, WG_EDIT_REMOVE_ADDRESS, observed->addresses, observed->addresses_len, desired->addresses,
                   desired->addresses_len);
     if (!observed->up)
-        add_edit(b, WG_EDIT_SET_UP);
+        add_edit(b->plan, WG_EDIT_SET_UP);
     plan_prefixes(b, WG_EDIT_REMOVE_ROUTE, observed->routes, observed->routes_len, desired->routes,
                   desired->routes_len);
     plan_prefixes(b, WG_EDIT_ADD_ROUTE, desired->routes, desired->routes_len, observed->routes,
                   observed->routes_len);
 }
 
+static int reserve_edits(struct wg_plan *plan, size_t edits_max, struct am_err *err)
+{
+    plan->edits = calloc(edits_max, sizeof(*plan->edits));
+    return plan->edits ? 0 : am_fail(err, -ENOMEM, "no memory for %zu edits", edits_max);
+}
+
 int wg_plan_build(const struct wg_device_desired *desired, const struct wg_device_observed *observed,
                   struct wg_plan *plan, struct am_err *err)
 {
     *plan = (struct wg_plan){0};
-    const int rc = check_desired(desired, err);
+    int rc = check_desired(desired, err);
     if (rc < 0)
         return rc;
-    const size_t edits_max = DEVICE_EDITS_MAX + desired->peers_len + observed->peers_len;
-    plan->edits = calloc(edits_max, sizeof(*plan->edits));
-    if (!plan->edits)
-        return am_fail(err, -ENOMEM, "no memory for %zu edits", edits_max);
+    rc = reserve_edits(plan, DEVICE_EDITS_MAX + desired->peers_len + observed->peers_len, err);
+    if (rc < 0)
+        return rc;
     struct builder b = {.desired = desired, .observed = observed, .plan = plan};
     plan_device(&b);
     plan_removed_peers(&b);
     plan_set_peers(&b);
     plan_link(&b);
+    return 0;
+}
+
+/* The peer stays the same one for WireGuard. */
+static bool keeps_key(const struct wg_peer_change *change)
+{
+    return change->before && change->after && bytes32_equal(&change->before->pubkey, &change->after->pubkey);
+}
+
+int wg_plan_build_changes(const struct bytes32 *own, const struct wg_peer_change *changes, size_t len,
+                          struct wg_plan *plan, struct am_err *err)
+{
+    *plan = (struct wg_plan){0};
+    for (size_t i = 0; i < len; i++) {
+        const int rc = changes[i].after ? check_peer(changes[i].after, err) : 0;
+        if (rc < 0)
+            return rc;
+    }
+    const int rc = reserve_edits(plan, 2 * len + 1, err);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < len; i++) {
+        if (changes[i].before && !keeps_key(&changes[i]))
+            add_edit(plan, WG_EDIT_REMOVE_PEER)->pubkey = &changes[i].before->pubkey;
+    }
+    for (size_t i = 0; i < len; i++) {
+        const struct wg_peer *peer = changes[i].after;
+        if (peer)
+            plan_set_peer(plan, own, peer,
+                          keeps_key(&changes[i]) ? peer_difference(peer, changes[i].before)
+                                                 : new_peer_fields(peer));
+    }
     return 0;
 }
 

@@ -58,6 +58,18 @@ struct wg_plan {
 int wg_plan_build(const struct wg_device_desired *desired, const struct wg_device_observed *observed,
                   struct wg_plan *plan, struct am_err *err);
 
+/* One peer as it was put on the device, and as it should be now. */
+struct wg_peer_change {
+    const struct wg_peer *before; /* NULL: the device has no such peer */
+    const struct wg_peer *after;  /* NULL: it goes; its key may differ from the one before */
+};
+
+/* The same for single peers of a device that is otherwise as it was left: the edits come from the changes
+ * alone, so they cost nothing for the peers that stay. `own` is the device's public key. The edits point into
+ * the peers of the changes. */
+int wg_plan_build_changes(const struct bytes32 *own, const struct wg_peer_change *changes, size_t len,
+                          struct wg_plan *plan, struct am_err *err);
+
 void wg_plan_clear(struct wg_plan *plan);
 
 /* True for edits of the WireGuard device itself (keys, port, peers), which a backend applies; false for those

@@ -128,13 +128,13 @@ static int dump_once(struct wg_backend *b, struct wg_device_observed *device, st
     return rc;
 }
 
-/* What an interrupted dump has read is thrown away, and the dump asked again. The remains of its reply carry
- * an old sequence number. */
+/* What an interrupted or cut dump has read is thrown away, and the dump asked again. The remains of its reply
+ * carry an old sequence number. */
 static int kernel_dump(struct wg_backend *b, struct wg_device_observed *device, struct am_err *err)
 {
     int rc = -EINTR;
     struct am_err cause;
-    for (int i = 0; i < DUMP_TRIES_MAX && rc == -EINTR; i++) {
+    for (int i = 0; i < DUMP_TRIES_MAX && (rc == -EINTR || rc == -ENOBUFS); i++) {
         device->peers_len = 0;
         rc = dump_once(b, device, &cause);
     }

@@ -256,3 +256,61 @@ Test(netlink_plan, edits_have_words)
     cr_assert_str_eq(wg_edit_text(&route, text), "add route 10.13.0.0/16");
     cr_assert_str_eq(wg_edit_text(&mtu, text), "set mtu 1420");
 }
+
+static void build_changes(const struct wg_peer_change *changes, size_t len)
+{
+    struct am_err err = {0};
+    cr_assert_eq(wg_plan_build_changes(&desired.public_key, changes, len, &plan, &err), 0, "%s", err.text);
+}
+
+Test(netlink_plan, a_change_of_one_peer_is_one_edit)
+{
+    struct wg_peer moved = peers[1];
+    moved.endpoint.port++;
+    build_changes(&(struct wg_peer_change){.before = &peers[1], .after = &moved}, 1);
+    cr_assert_eq(plan.len, 1);
+    cr_assert_eq(plan.edits[0].kind, WG_EDIT_SET_PEER);
+    cr_assert_eq(plan.edits[0].peer, &moved);
+    cr_assert_eq(plan.edits[0].peer_fields, WG_PEER_ENDPOINT);
+}
+
+Test(netlink_plan, changes_that_are_none_need_nothing)
+{
+    const struct wg_peer_change changes[] = {{.before = &peers[0], .after = &peers[0]}, {.before = NULL}};
+    build_changes(changes, 2);
+    cr_assert_eq(plan.len, 0);
+}
+
+Test(netlink_plan, peers_go_before_others_come_in_changes_too)
+{
+    struct wg_peer rekeyed = peers[2];
+    memset(rekeyed.pubkey.b, 0x77, sizeof(rekeyed.pubkey.b));
+    const struct wg_peer_change changes[] = {
+        {.after = &peers[0]}, {.before = &peers[2], .after = &rekeyed}, {.before = &peers[1]}};
+    build_changes(changes, 3);
+    cr_assert_eq(plan.len, 4);
+    cr_assert_eq(plan.edits[0].pubkey, &peers[2].pubkey);
+    cr_assert_eq(plan.edits[1].pubkey, &peers[1].pubkey);
+    cr_assert_eq(plan.edits[2].peer, &peers[0]);
+    cr_assert_eq(plan.edits[3].peer, &rekeyed);
+    cr_assert_eq(plan.edits[3].peer_fields, WG_PEER_ENDPOINT | WG_PEER_PREFIXES | WG_PEER_KEEPALIVE);
+}
+
+Test(netlink_plan, the_own_key_is_no_peer_in_changes_either)
+{
+    struct wg_peer self = peers[0];
+    self.pubkey = desired.public_key;
+    build_changes(&(struct wg_peer_change){.after = &self}, 1);
+    cr_assert_eq(plan.len, 0);
+}
+
+Test(netlink_plan, a_malformed_change_is_refused)
+{
+    struct am_err err = {0};
+    struct wg_peer bad = peers[0];
+    bad.prefixes[0].bits = 33;
+    const struct wg_peer_change change = {.after = &bad};
+    cr_assert_eq(wg_plan_build_changes(&desired.public_key, &change, 1, &plan, &err), -EINVAL);
+    cr_assert_not_null(strstr(err.text, "malformed"));
+    cr_assert_eq(plan.len, 0);
+}

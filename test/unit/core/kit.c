@@ -200,7 +200,7 @@ static bool kit_pass(struct kit *kit)
 {
     kit_deadline(kit);
     bool reading = kit_has(kit, CORE_DO_READ_STATE);
-    if (kit_has(kit, CORE_DO_APPLY_DEVICE))
+    if (kit_has(kit, CORE_DO_APPLY_DEVICE) || kit_has(kit, CORE_DO_APPLY_PEERS))
         kit_applied(kit);
     if (kit_has(kit, CORE_DO_OBSERVE_DEVICE))
         kit_observed(kit, kit->handshake_age_s);

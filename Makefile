@@ -7,7 +7,7 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 
 .PHONY: all setup contracts build asan demo test test-unit test-sim test-e2e test-kernel test-contracts test-worker \
-	test-asan bench fuzz gas image fmt lint clean
+	test-asan bench bench-reconcile fuzz gas image fmt lint clean
 
 all: build
 
@@ -37,8 +37,11 @@ test-unit test-sim test-e2e test-kernel test-contracts test-worker: build
 test-asan: asan
 	test/run asan
 
-bench: build
+bench: build bench-reconcile
 	test/bench/run
+
+bench-reconcile:
+	test/bench/reconcile
 
 fuzz: contracts
 	test/fuzz/run

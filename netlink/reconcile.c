@@ -151,7 +151,7 @@ static int observe(struct reconciler *r, struct link_identity *identity, struct 
         return 0;
     }
     if (rc == 0)
-        wg_device_sort_peers(observed);
+        wg_device_sort(observed);
     return rc;
 }
 
@@ -243,11 +243,10 @@ static struct wg_device_desired fit_to_host(const struct reconciler *r,
                                             const struct wg_device_desired *desired)
 {
     struct wg_device_desired fitting = *desired;
-    if (!r->without_ipv6 || desired->addresses_len > WG_DEVICE_PREFIXES_MAX ||
-        desired->routes_len > WG_DEVICE_PREFIXES_MAX)
+    if (!r->without_ipv6 || desired->addresses_len > WG_DEVICE_PREFIXES_MAX)
         return fitting;
     fitting.addresses_len = keep_ipv4(fitting.addresses, fitting.addresses_len);
-    fitting.routes_len = keep_ipv4(fitting.routes, fitting.routes_len);
+    fitting.ipv4_only = true;
     return fitting;
 }
 
@@ -310,7 +309,7 @@ int reconciler_apply_peers(struct reconciler *r, const struct bytes32 *own,
 {
     struct wg_plan plan;
     *result = (struct reconcile_result){.without_ipv6 = r->without_ipv6};
-    const int rc = wg_plan_build_changes(own, changes, len, &plan, err);
+    const int rc = wg_plan_build_changes(own, r->without_ipv6, changes, len, &plan, err);
     if (rc < 0)
         return rc;
     result->planned = plan.len;

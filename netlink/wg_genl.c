@@ -144,6 +144,7 @@ static bool put_device_edit(struct nlmsghdr *message, size_t capacity, const str
     case WG_EDIT_SET_UP:
     case WG_EDIT_REMOVE_ROUTE:
     case WG_EDIT_ADD_ROUTE:
+    case WG_EDIT_SET_ROUTE_MTU:
         break;
     }
     return false;

@@ -271,6 +271,7 @@ struct core_desired_peer {
     uint32_t mesh_ip;
     uint8_t mesh_ip6[16];
     uint32_t loopback_ip; /* agent/transport/loopback.h */
+    bool streamed;        /* a stream to it has worked: its datagrams need not fit a wire */
 };
 
 /* False until the own address and the mesh's network are known. */

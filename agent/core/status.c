@@ -117,6 +117,7 @@ bool core_desired_peer_at(const struct core *core, uint32_t index, struct core_d
         .wg_pubkey = row->record.wg_pubkey,
         .mesh_ip = row->record.mesh_ip,
         .loopback_ip = loopback_address_of_index(index),
+        .streamed = row->link.ever_up,
     };
     memcpy(out->mesh_ip6, row->mesh_ip6, sizeof(out->mesh_ip6));
     return true;

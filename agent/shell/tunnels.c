@@ -56,6 +56,7 @@ static struct wg_peer describe_peer(const struct tunnels *tunnels, const struct 
         .prefixes = {wg_prefix_v4(from->mesh_ip, 32), wg_prefix_v6(from->mesh_ip6, 128)},
         .prefixes_len = 2,
         .keepalive_s = TUNNELS_KEEPALIVE_S,
+        .route_mtu = from->streamed ? TUNNELS_STREAM_MTU : 0,
     };
 }
 
@@ -83,11 +84,11 @@ static struct wg_device_desired describe_device(const struct tunnels *tunnels,
         .private_key = private_key,
         .public_key = wanted->wg_pubkey,
         .listen_port = tunnels->listen_port,
-        .mtu = TUNNELS_MTU,
+        .mtu = TUNNELS_STREAM_MTU,
         .addresses = {wg_prefix_v4(wanted->mesh_ip, 32), wg_prefix_v6(wanted->mesh_ip6, 128)},
         .addresses_len = 2,
-        .routes = {wg_prefix_v4(wanted->cidr_ip & mask, wanted->cidr_prefix),
-                   wg_prefix_v6(wanted->cidr6, 48)},
+        .routes = {{wg_prefix_v4(wanted->cidr_ip & mask, wanted->cidr_prefix), TUNNELS_MTU},
+                   {wg_prefix_v6(wanted->cidr6, 48), TUNNELS_MTU}},
         .routes_len = 2,
         .peers = tunnels->peers.peers,
         .peers_len = tunnels->peers.len,

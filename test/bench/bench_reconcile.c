@@ -106,15 +106,16 @@ static void make_desired(struct secret *key, size_t peers_len)
         make_peer(&peers[i], i);
     qsort(peers, peers_len, sizeof(*peers), compare_peers);
     memset(key->b, 0x42, sizeof(key->b));
-    desired = (struct wg_device_desired){.private_key = key,
-                                         .listen_port = 51821,
-                                         .mtu = 1420,
-                                         .addresses = {wg_prefix_v4(0x0a0d0001, 32), wg_prefix_v6(own, 128)},
-                                         .addresses_len = 2,
-                                         .routes = {wg_prefix_v4(0x0a0d0000, 16), wg_prefix_v6(mesh, 48)},
-                                         .routes_len = 2,
-                                         .peers = peers,
-                                         .peers_len = peers_len};
+    desired =
+        (struct wg_device_desired){.private_key = key,
+                                   .listen_port = 51821,
+                                   .mtu = 1420,
+                                   .addresses = {wg_prefix_v4(0x0a0d0001, 32), wg_prefix_v6(own, 128)},
+                                   .addresses_len = 2,
+                                   .routes = {{wg_prefix_v4(0x0a0d0000, 16), 0}, {wg_prefix_v6(mesh, 48), 0}},
+                                   .routes_len = 2,
+                                   .peers = peers,
+                                   .peers_len = peers_len};
     if (box_pubkey_of_secret(key, &desired.public_key) < 0)
         die("no public key");
 }

@@ -260,6 +260,26 @@ Test(device, a_new_peer_is_applied_alone)
     kit_free(&kit);
 }
 
+Test(device, the_first_stream_to_a_peer_changes_its_routes_and_no_other_does)
+{
+    struct kit kit;
+    struct core_desired_peer peer;
+
+    kit_join(&kit, 0, 2);
+    kit_applied(&kit);
+    kit_observed(&kit, CORE_NEVER);
+    cr_assert(core_desired_peer_at(kit.core, 1, &peer) && !peer.streamed);
+    kit_stream(&kit, CORE_EVENT_STREAM_UP, 1, true);
+    cr_assert(kit_has(&kit, CORE_DO_APPLY_PEERS));
+    cr_assert(core_desired_peer_at(kit.core, 1, &peer) && peer.streamed);
+    kit_stream(&kit, CORE_EVENT_STREAM_DOWN, 1, true);
+    cr_assert_not(kit_has(&kit, CORE_DO_APPLY_PEERS));
+    cr_assert(core_desired_peer_at(kit.core, 1, &peer) && peer.streamed);
+    kit_stream(&kit, CORE_EVENT_STREAM_UP, 1, false);
+    cr_assert_not(kit_has(&kit, CORE_DO_APPLY_PEERS));
+    kit_free(&kit);
+}
+
 Test(device, a_removed_peer_is_applied_alone)
 {
     struct kit kit;

@@ -24,6 +24,7 @@
 #define IFNAME "attestmesh0"
 #define SKIPPED 77
 #define PEERS_MANY 1000
+#define LARGE_MTU 8000
 #define WITNESS_MAX (512 * 1024)
 
 static enum wg_backend_kind kind;
@@ -80,15 +81,16 @@ static void make_desired(struct secret *key, size_t peers_len)
     for (uint32_t i = 0; i < PEERS_MANY; i++)
         make_peer(&peers[i], i);
     memset(key->b, 0x42, sizeof(key->b));
-    desired = (struct wg_device_desired){.private_key = key,
-                                         .listen_port = 51821,
-                                         .mtu = 1420,
-                                         .addresses = {wg_prefix_v4(0x0a0d0001, 32), wg_prefix_v6(own, 128)},
-                                         .addresses_len = 2,
-                                         .routes = {wg_prefix_v4(0x0a0d0000, 16), wg_prefix_v6(mesh, 48)},
-                                         .routes_len = 2,
-                                         .peers = peers,
-                                         .peers_len = peers_len};
+    desired = (struct wg_device_desired){
+        .private_key = key,
+        .listen_port = 51821,
+        .mtu = LARGE_MTU,
+        .addresses = {wg_prefix_v4(0x0a0d0001, 32), wg_prefix_v6(own, 128)},
+        .addresses_len = 2,
+        .routes = {{wg_prefix_v4(0x0a0d0000, 16), 1420}, {wg_prefix_v6(mesh, 48), 1420}},
+        .routes_len = 2,
+        .peers = peers,
+        .peers_len = peers_len};
     if (box_pubkey_of_secret(key, &desired.public_key) < 0)
         abort();
 }
@@ -155,7 +157,7 @@ static void check_witness(const char *what)
     const char *links = output_of("ip -o address show dev " IFNAME "; ip -o link show " IFNAME
                                   "; ip route show dev " IFNAME "; ip -6 route show dev " IFNAME);
     agrees = agrees && strstr(links, "10.13.0.1/32") && strstr(links, "fd01:203:405:0:909:909:909:909/128") &&
-             strstr(links, "mtu 1420") && strstr(links, "10.13.0.0/16") &&
+             strstr(links, "mtu 8000") && strstr(links, "10.13.0.0/16") &&
              strstr(links, "fd01:203:405::/48") && strstr(links, ",UP");
     snprintf(name, sizeof(name), "%s: wg and ip agree", what);
     check(agrees, name);
@@ -288,6 +290,34 @@ static void test_single_changes(void)
                            &(struct wg_peer_change){.before = &peers[1], .after = &peers[1]}, 1, &result,
                            NULL);
     check(result.planned == 0, "a peer that did not change is no edit");
+}
+
+/* A route of its own for one peer, through its life. */
+static void test_peer_routes(void)
+{
+    struct reconcile_result result;
+    struct wg_peer plain = peers[1], streamed = peers[1];
+    streamed.route_mtu = LARGE_MTU;
+    const struct wg_peer_change up = {.before = &plain, .after = &streamed};
+    reconciler_apply_peers(reconciler, &desired.public_key, &up, 1, &result, NULL);
+    check(result.planned == 2 && result.failed == 0, "two routes for a peer with a stream");
+    peers[1].route_mtu = LARGE_MTU;
+    check(apply_once().planned == 0, "a whole pass finds them in place");
+    const char *routes = output_of("ip route show dev " IFNAME "; ip -6 route show dev " IFNAME);
+    check(strstr(routes, "10.13.1.1 proto static scope link mtu 8000") &&
+              strstr(routes, "fd01:203:405::2 proto static metric 1024 mtu 8000") &&
+              strstr(routes, "10.13.0.0/16 proto static scope link mtu 1420"),
+          "ip shows them, and 1420 for the rest");
+    run("ip route change 10.13.1.1 dev " IFNAME " mtu 3000");
+    check_repair("MTU of a route changed by hand");
+    run("ip link set " IFNAME " mtu 1420");
+    check_repair("MTU of the link, and with it of its IPv6 routes, changed by hand");
+    run("ip link set " IFNAME " mtu 9000");
+    check_repair("MTU of the link raised by hand");
+    check_witness("after changes of MTU");
+    peers[1].route_mtu = 0;
+    check_repair("routes of a peer go");
+    check(!strstr(output_of("ip route show dev " IFNAME), "10.13.1.1 "), "and are gone");
 }
 
 /* Somebody changes peers all the time while the device is read: a dump is whole, or says that it was not. */
@@ -531,6 +561,7 @@ int main(int argc, char **argv)
     test_notifications();
     test_refusal_text();
     test_single_changes();
+    test_peer_routes();
     test_deletion();
     if (kind == WG_BACKEND_USERSPACE)
         test_daemon_is_alone();

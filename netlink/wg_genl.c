@@ -440,3 +440,19 @@ int wg_genl_parse_ack(const void *buf, size_t len, const struct wg_genl_expect *
 {
     return parse_datagram(buf, len, expect, expect->family, parse_no_message, NULL, err);
 }
+
+bool wg_genl_ends(const void *buf, size_t len, const struct wg_genl_expect *expect)
+{
+    const char *at = buf;
+    size_t left = len;
+    while (message_fits((const struct nlmsghdr *)at, left)) {
+        const struct nlmsghdr *message = (const struct nlmsghdr *)at;
+        const size_t step = NLMSG_ALIGN((size_t)message->nlmsg_len);
+        if (message->nlmsg_seq == expect->sequence && message->nlmsg_pid == expect->portid &&
+            (message->nlmsg_type == NLMSG_DONE || message->nlmsg_type == NLMSG_ERROR))
+            return true;
+        at += step < left ? step : left;
+        left -= step < left ? step : left;
+    }
+    return left > 0;
+}

@@ -7,12 +7,11 @@
 #include "netlink/reconcile.h"
 
 /* The largest packet to a peer. 1420 fits WireGuard over any wire of 1500 bytes, and is what the routes of
- * the mesh carry. Inside a stream there is no wire to fit, and each packet costs the same few system calls
- * whatever its size: so a peer has routes of its own with the large MTU once a stream to it has worked, and
- * the device has that MTU too. Losing the stream takes nothing back, so a reconnect changes no route; TCP
- * flows take up either size. */
+ * the mesh carry. Inside a stream there is no wire to fit: a peer has routes of its own with the large MTU
+ * once a stream to it has worked, and the device has that MTU too. Losing the stream takes nothing back, so a
+ * reconnect changes no route; TCP flows take up either size as they go. Why 16336: netlink/README.md. */
 #define TUNNELS_MTU 1420
-#define TUNNELS_STREAM_MTU 16304
+#define TUNNELS_STREAM_MTU 16336
 #define TUNNELS_KEEPALIVE_S 25
 
 struct tunnels;

@@ -357,10 +357,10 @@ static void test_refusal_text(void)
 {
     struct reconcile_result result;
     const struct wg_device_desired before = desired;
-    desired.mtu = 10;
+    desired.mtu = INT32_MAX;
     reconciler_apply(reconciler, &desired, 0, &result, NULL);
-    check(result.failed > 0 && strstr(result.failure.text, "set mtu 10: ") &&
-              strstr(result.failure.text, "mtu less than device minimum"),
+    check(result.failed > 0 && strstr(result.failure.text, "set mtu 2147483647: ") &&
+              strstr(result.failure.text, "mtu greater than device maximum"),
           "the kernel's own sentence is in the error");
     printf("# %s\n", result.failure.text);
     desired = before;

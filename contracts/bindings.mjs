@@ -88,6 +88,8 @@ function cHeader(abis) {
       `#define ABI_${macroName(item.name)}_TOPIC {{${bytes(toEventHash(item))}}}`,
     ]),
     '',
+    ...errors.map(({ selector, signature }) => `#define ABI_${macroName(signature.split('(')[0])}_ERROR ${selector}u`),
+    '',
     '/* X(selector, signature) for every custom error. */',
     '#define ABI_ERRORS(X) \\',
     errors.map(({ selector, signature }) => `    X(${selector}u, "${signature}")`).join(' \\\n'),

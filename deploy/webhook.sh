@@ -9,6 +9,7 @@
 #   WEBHOOK_HOST           the custom domain, e.g. sponsor.example.org
 #   WEBHOOK_CONFIG         file of NAME=value lines, see worker/README.md; default /etc/attestmesh/webhook.env
 #   WEBHOOK_URL            where verify asks, default https://$WEBHOOK_HOST
+#   WEBHOOK_RELEASE        name of what is deployed, default the last commit that changed it
 #   CLOUDFLARE_ACCOUNT_ID, CLOUDFLARE_API_TOKEN            for deploy and route
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,7 +18,7 @@ config=${WEBHOOK_CONFIG:-/etc/attestmesh/webhook.env}
 url=${WEBHOOK_URL:-https://${WEBHOOK_HOST:-}}
 api=${CLOUDFLARE_API_BASE_URL:-https://api.cloudflare.com/client/v4}
 name=$(sed -n 's/^  "name": "\(.*\)",$/\1/p' worker/wrangler.jsonc)
-release=$(git log -1 --format=%h -- worker contracts/src)
+release=${WEBHOOK_RELEASE:-$(git log -1 --format=%h -- worker contracts/src)}
 any_address=0x0000000000000000000000000000000000000001
 dry_run=
 problems=0

@@ -15,9 +15,6 @@ abstract contract Deployer {
     error DeploymentFailed(string name);
     error MissingContract(string name, address account);
 
-    // forge's script runner looks for this flag.
-    bool public constant IS_SCRIPT = true;
-
     /// @dev The address that `initCode` gets, the same on every chain. It commits to the code: whoever has the sources
     /// can tell from the address what is there.
     function _addressOf(bytes memory initCode) internal pure returns (address) {

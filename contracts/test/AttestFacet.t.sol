@@ -260,6 +260,22 @@ contract AttestFacetTest is World {
         attest.transferBothOwners(caller);
     }
 
+    function testFuzz_RemoveMember_OfMany(uint8 members, uint256 which) public {
+        uint256 count = bound(members, 1, 12);
+        for (uint160 i = 1; i <= count; ++i) {
+            _add(address(i));
+        }
+        bytes32[] memory ids = attest.listMembers();
+        which = bound(which, 0, count - 1);
+        _remove(ids[which]);
+        for (uint256 i = 0; i < count; ++i) {
+            assertEq(attest.isLiveMember(ids[i]), i != which, "live");
+        }
+        bytes32 first = which == 0 ? (count > 1 ? ids[1] : bytes32(0)) : ids[0];
+        assertEq(attest.keyholder(), first, "keyholder");
+        assertEq(abi.encode(attest.listMembers()), abi.encode(ids), "list");
+    }
+
     // ---- cluster shared key
 
     function test_Keyholder_IsTheLowestLiveIndex() public {
@@ -312,6 +328,22 @@ contract AttestFacetTest is World {
         vm.prank(stranger);
         vm.expectRevert(IAttestFacet.WrongGeneration.selector);
         attest.setCskCommitment(0, "c");
+    }
+
+    function testFuzz_SetCskCommitment_OfAnyGeneration(uint8 rotations, uint64 generation, bytes32 value)
+        public
+    {
+        vm.assume(value != 0);
+        _add(stranger);
+        for (uint256 i = 0; i < rotations % 5; ++i) {
+            vm.prank(clusterOwner);
+            attest.rotateCsk();
+        }
+        bool current = generation == rotations % 5;
+        vm.prank(stranger);
+        if (!current) vm.expectRevert(IAttestFacet.WrongGeneration.selector);
+        attest.setCskCommitment(generation, value);
+        assertEq(attest.cskCommitmentOf(generation), current ? value : bytes32(0), "commitment");
     }
 
     function test_RotateCsk_OpensAGeneration_AndKeepsTheLast() public {

@@ -199,6 +199,40 @@ contract BootGateTest is World {
         dstack.addAllowedAppId(address(0));
     }
 
+    function testFuzz_Lists_HoldWhatWasAdded(bytes32 value, address account, bool flag) public {
+        vm.assume(value != 0 && value != COMPOSE_HASH && value != DEVICE && account != address(0));
+        vm.startPrank(clusterOwner);
+        dstack.addComposeHash(value);
+        dstack.addDevice(value);
+        dstack.addAllowedKmsRoot(account);
+        dstack.addAllowedAppId(account);
+        dstack.setManagementForwarder(account, flag);
+        dstack.setAllowAnyDevice(flag);
+        dstack.setRequireTcbUpToDate(flag);
+        assertTrue(dstack.allowedComposeHashes(value) && dstack.allowedDeviceIds(value), "values");
+        assertTrue(dstack.allowedKmsRoots(account) && dstack.allowedAppIds(account), "accounts");
+        assertTrue(dstack.allowAnyDevice() == flag && dstack.requireTcbUpToDate() == flag, "switches");
+        bool ours = memberFactory.clusterOf(account) == cluster;
+        assertEq(dstack.isManagementForwarder(account), flag || ours, "forwarder");
+
+        dstack.removeComposeHash(value);
+        dstack.removeDevice(value);
+        dstack.removeAllowedKmsRoot(account);
+        dstack.removeAllowedAppId(account);
+        assertTrue(!dstack.allowedComposeHashes(value) && !dstack.allowedDeviceIds(value), "removed");
+        assertTrue(!dstack.allowedKmsRoots(account) && !dstack.allowedAppIds(account), "removed");
+        assertTrue(
+            dstack.allowedComposeHashes(COMPOSE_HASH) && dstack.allowedDeviceIds(DEVICE), "others stay"
+        );
+    }
+
+    function testFuzz_Forwarding_ForOthersThanTheOwner_Reverts(address caller, bytes memory call) public {
+        vm.assume(caller != clusterOwner);
+        vm.prank(address(member));
+        vm.expectRevert(IAttestFacet.NotClusterOwner.selector);
+        dstack._forwardManagement(caller, call);
+    }
+
     function testFuzz_Management_ByOthers_Reverts(address caller, uint8 which) public {
         vm.assume(caller != clusterOwner && caller != cluster);
         bytes32 value = keccak256("new");

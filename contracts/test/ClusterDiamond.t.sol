@@ -130,23 +130,6 @@ contract ClusterDiamondTest is World, IERC2535DiamondCutInternal, IERC2535Diamon
         cuts[0] = FacetCut(facet, action, selectors);
         _diamond().diamondCut(cuts, address(0), "");
     }
-
-    function test_Sizes_LeaveAMarginBelowEip170() public view {
-        address[9] memory contracts = [
-            core.attest,
-            core.message,
-            core.network,
-            address(dstackFacet),
-            address(operatorFacet),
-            address(implementation),
-            address(memberFactory),
-            address(clusterFactory),
-            cluster
-        ];
-        for (uint256 i = 0; i < contracts.length; ++i) {
-            assertTrue(contracts[i].code.length < 22_000, vm.toString(i));
-        }
-    }
 }
 
 interface ClusterMemberless {

@@ -199,6 +199,15 @@ contract ClusterMemberTest is World {
         assertEq(_validate(_operatorCall(other, vm.addr(OTHER_KEY)), "hash", OTHER_KEY), 1, "operator");
     }
 
+    /// @dev A proof for this member inside a call that names another one.
+    function test_Bootstrap_OwnProofInACallForAnother_IsInvalid() public {
+        DstackProof memory proof = Proofs.dstack(cluster, address(member), keys);
+        address other = address(_deployMember(2));
+        bytes memory inner =
+            abi.encodeCall(IDstackFacet.dstack_register, (proof, other, keys.x, keys.wg, keys.ed));
+        _expectInvalid(abi.encodeCall(ClusterMember.execute, (cluster, 0, inner)));
+    }
+
     function test_Bootstrap_OtherShapes_AreInvalid() public {
         DstackProof memory proof = Proofs.dstack(cluster, address(member), keys);
         bytes memory inner = abi.encodeCall(

@@ -87,6 +87,23 @@ contract GasTest is World {
         _snapshot("remove_member", abi.encodeCall(attest.removeMember, (firstId)));
     }
 
+    function test_Sizes_LeaveAMarginBelowEip170() public view {
+        address[9] memory contracts = [
+            core.attest,
+            core.message,
+            core.network,
+            address(dstackFacet),
+            address(operatorFacet),
+            address(implementation),
+            address(memberFactory),
+            address(clusterFactory),
+            cluster
+        ];
+        for (uint256 i = 0; i < contracts.length; ++i) {
+            assertTrue(contracts[i].code.length < 22_000, vm.toString(i));
+        }
+    }
+
     /// @dev Snapshots the last call's execution gas, given its call data.
     function _snapshot(string memory name, bytes memory callData) private returns (uint256 execution) {
         execution = vm.lastCallGas().gasTotalUsed - TRANSACTION_GAS - _callDataGas(callData);

@@ -127,6 +127,16 @@ contract OperatorFacetTest is World {
         operator.addOperator(address(0));
     }
 
+    function testFuzz_Operators_HoldWhatWasAdded(address account) public {
+        vm.assume(account != address(0) && account != vm.addr(OPERATOR_KEY));
+        vm.startPrank(clusterOwner);
+        operator.addOperator(account);
+        assertTrue(operator.isOperator(account), "added");
+        operator.removeOperator(account);
+        assertTrue(!operator.isOperator(account), "removed");
+        assertTrue(operator.isOperator(vm.addr(OPERATOR_KEY)), "others stay");
+    }
+
     function testFuzz_Operators_ByOthers_Revert(address caller) public {
         vm.assume(caller != clusterOwner);
         vm.startPrank(caller);

@@ -6,11 +6,13 @@ import { MessageHashUtils } from "@openzeppelin/contracts/utils/cryptography/Mes
 import { vm } from "../script/Vm.sol";
 import { IAttestFacet } from "../src/interfaces/IAttestFacet.sol";
 import { DstackProof } from "../src/interfaces/IDstackFacet.sol";
+import { OperatorProof } from "../src/interfaces/IOperatorFacet.sol";
 import { IMessageFacet } from "../src/interfaces/IMessageFacet.sol";
 import { INetworkFacet } from "../src/interfaces/INetworkFacet.sol";
 import { DstackChain } from "../src/lib/DstackChain.sol";
 import { MemberStorage } from "../src/lib/MemberStorage.sol";
 import { MeshAddress } from "../src/lib/MeshAddress.sol";
+import { OperatorVoucher } from "../src/lib/OperatorVoucher.sol";
 import { Secp256k1 } from "../src/lib/Secp256k1.sol";
 import { ClusterMember } from "../src/member/ClusterMember.sol";
 import { World } from "./support/World.sol";
@@ -100,6 +102,31 @@ contract VectorsTest is World {
             vm.parseJsonBytes32(json, ".registration.ed25519PubKey")
         );
         assertEq(binding, vm.parseJsonBytes32(json, ".registration.bindHash"), "bind hash");
+    }
+
+    /// @dev The voucher of test/vectors/operator.json, signed as wallets sign: EIP-191 over the voucher hash.
+    function test_OperatorVoucher() public {
+        string memory file = vm.readFile("../test/vectors/operator.json");
+        OperatorProof memory proof = OperatorProof({
+            signer: vm.parseJsonAddress(file, ".voucher.signer"),
+            ownerKey: vm.parseJsonAddress(file, ".voucher.ownerKey"),
+            expiry: uint64(vm.parseJsonUint(file, ".voucher.expiry")),
+            signature: vm.parseJsonBytes(file, ".voucher.signature")
+        });
+        bytes32 voucher = OperatorVoucher.hash(
+            vm.parseJsonAddress(file, ".voucher.cluster"),
+            vm.parseJsonAddress(file, ".voucher.memberContract"),
+            vm.parseJsonBytes32(file, ".voucher.xPubKey"),
+            vm.parseJsonBytes32(file, ".voucher.wgPubKey"),
+            vm.parseJsonBytes32(file, ".voucher.ed25519PubKey"),
+            proof
+        );
+        assertEq(voucher, vm.parseJsonBytes32(file, ".voucher.voucherHash"), "voucher hash");
+        assertEq(
+            Secp256k1.recover(MessageHashUtils.toEthSignedMessageHash(voucher), proof.signature),
+            proof.signer,
+            "signer"
+        );
     }
 
     function test_UserOp_HashAndSignature() public {

@@ -1,7 +1,6 @@
 // make demo: a mesh forms, then shows itself: a live table, WireGuard's own view, pings, and the events an
 // application reads.
 
-import { spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { down } from "./lib/down.mjs";
 import { openInstance } from "./lib/instance.mjs";
@@ -27,9 +26,11 @@ function liveTable() {
   return (views) => {
     const table = formatNodes(views);
     if (process.stdout.isTTY) {
-      if (drawn) process.stdout.write(`\\x1b[${drawn}F\\x1b[J`);
-      drawn = table.split("\n").length;
-      console.log(table);
+      // A wrapped line would be two, and the way back up is counted in lines.
+      const lines = table.split("\n").map((line) => line.slice(0, process.stdout.columns - 1));
+      if (drawn) process.stdout.write(`\x1b[${drawn}F\x1b[J`);
+      drawn = lines.length;
+      console.log(lines.join("\n"));
     } else if (table !== last) {
       console.log(`${table}\n`);
     }
@@ -48,10 +49,9 @@ async function showPings(all) {
   }
 }
 
-// The present state as events, then what changes: the agent of another node is stopped and started meanwhile.
-async function showEvents(all) {
-  const [command, ...words] = inNode(instance, all[0], ["timeout", "3", "meshctl", "events"]);
-  await new Promise((resolve) => spawn(command, words, { stdio: "inherit" }).on("close", resolve));
+// The present state as events; unless it is shown once, then every change from now on.
+function followEvents(node) {
+  return runAttached(inNode(instance, node, ["meshctl", "events", ...(once ? [] : ["--follow"])]));
 }
 
 async function demonstrate() {
@@ -65,7 +65,13 @@ async function demonstrate() {
   heading("pings over the mesh");
   await showPings(all);
   heading(`${all[0].name}: peer events, as an application reads them from the agent's socket`);
-  await showEvents(all);
+  if (!once) {
+    console.log(`It stays up until Ctrl-C. Make something happen, in another terminal:
+  test/devnet/devnet --name demo stop n2      and start it again
+  test/devnet/devnet --name demo partition n1 n3    and heal
+  test/devnet/devnet --name demo status\n`);
+  }
+  await followEvents(all[0]);
 }
 
 let ending = false;
@@ -84,10 +90,11 @@ try {
     console.log(`\ndemo_seconds ${seconds()}`);
     await end(0);
   }
-  console.log("\nIt stays up until Ctrl-C. In another terminal: test/devnet/devnet --name demo status");
-  for (;;) await sleep(3_600_000);
+  for (;;) await sleep(3_600_000); // the agent whose events were shown has ended; the mesh stays
 } catch (error) {
   if (ending) await sleep(60_000);
-  console.error(error instanceof DevnetError ? `demo: ${error.message}` : error);
+  console.error(
+    `demo: ${error instanceof DevnetError ? error.message : (error.shortMessage ?? error.stack)}`,
+  );
   await end(1);
 }

@@ -16,7 +16,7 @@ import { WORLD } from "./lib/topology.mjs";
 import { up } from "./lib/up.mjs";
 import { heal, partition } from "./lib/world.mjs";
 
-const HELP = `A whole AttestMesh on one machine: a chain, a bundler, a sponsor, a gateway and nodes, all the real programs.
+const HELP = `A whole AttestMesh on one machine: chain, bundler, sponsor, gateway, nodes; all the real programs.
 
 usage: devnet [--name INSTANCE] COMMAND
 
@@ -128,7 +128,8 @@ try {
   const code = await main(process.argv.slice(2));
   process.exit(typeof code === "number" ? code : 0);
 } catch (error) {
-  if (!(error instanceof DevnetError || error instanceof UsageError)) throw error;
-  console.error(`devnet: ${error.message}`);
+  const expected = error instanceof DevnetError || error instanceof UsageError;
+  // viem's errors are pages long, but for one sentence.
+  console.error(`devnet: ${expected ? error.message : (error.shortMessage ?? error.stack)}`);
   process.exit(error instanceof UsageError ? 2 : 1);
 }

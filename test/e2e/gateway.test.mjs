@@ -1,4 +1,5 @@
-// The gateway is the only road between nodes: without it nothing passes, with it everything comes back by itself.
+// The gateway is the only road between nodes: without it nothing passes, with it everything comes back by
+// itself.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -10,7 +11,8 @@ import { cluster, deployment, instance, nodes, recordFigure } from "./lib/mesh.m
 
 const all = nodes();
 const [first, second, third] = all;
-const RECOVERY_MS = 90_000; // a redial may wait 30 s, a handshake that met the outage starts again after some more
+// A redial may wait 30 s, and a handshake that met the outage starts again after some more.
+const RECOVERY_MS = 90_000;
 
 async function meshAddress(node) {
   return recordOf(await registry(instance, cluster), node).meshIpv4;
@@ -21,7 +23,8 @@ const assertUnreachable = (from, address) =>
 
 test("gateway: nodes do not reach each other around it", async () => {
   for (const node of all) {
-    for (const other of all.filter((candidate) => candidate !== node)) await assertUnreachable(node, other.address);
+    for (const other of all.filter((candidate) => candidate !== node))
+      await assertUnreachable(node, other.address);
   }
 });
 

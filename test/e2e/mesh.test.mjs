@@ -17,15 +17,20 @@ const AGENT_RSS_MAX_KB = 12 * 1024;
 const AGENT_PROTO = join(ROOT, "agent/api/agent.proto");
 const PEER_EVENTS = fileURLToPath(new URL("lib/peer_events.py", import.meta.url));
 
-test("mesh: every node reaches every other at both mesh addresses", () => assertAllPing(instance, cluster, nodes()));
+test("mesh: every node reaches every other at both mesh addresses", () =>
+  assertAllPing(instance, cluster, nodes()));
 
 for (const node of nodes()) {
-  test(`mesh: wg show of ${node.name} agrees with the contract`, () => assertDeviceAgrees(instance, cluster, node));
+  test(`mesh: wg show of ${node.name} agrees with the contract`, () =>
+    assertDeviceAgrees(instance, cluster, node));
 
   test(`mesh: the chain holds the keys of ${node.name} as noble-curves derives them`, async () => {
     const { xPubKey, wgPubKey, ed25519PubKey } = await nodeKeys(instance, node);
     const record = await readCluster(instance, cluster, "memberOf", [node.memberContract]);
-    assert.deepEqual([record.xPubKey, record.wgPubKey, record.ed25519PubKey], [xPubKey, wgPubKey, ed25519PubKey]);
+    assert.deepEqual(
+      [record.xPubKey, record.wgPubKey, record.ed25519PubKey],
+      [xPubKey, wgPubKey, ed25519PubKey],
+    );
   });
 
   test(`mesh: healthz of ${node.name} is 200 and says healthy`, async () => {
@@ -40,30 +45,49 @@ for (const node of nodes()) {
     const members = await registry(instance, cluster);
     const peers = await meshctl(instance, node, "peers");
     const listed = peers.map(({ index, mesh_ipv4, mesh_ipv6, up }) => ({ index, mesh_ipv4, mesh_ipv6, up }));
-    const expected = members.filter((member) => member !== recordOf(members, node))
-      .map(({ index, meshIpv4, meshIpv6 }) => ({ index, mesh_ipv4: meshIpv4, mesh_ipv6: meshIpv6, up: true }));
+    const expected = members
+      .filter((member) => member !== recordOf(members, node))
+      .map(({ index, meshIpv4, meshIpv6 }) => ({
+        index,
+        mesh_ipv4: meshIpv4,
+        mesh_ipv6: meshIpv6,
+        up: true,
+      }));
     assert.deepEqual(listed, expected);
   });
 }
 
-test("mesh: an agent is at most 12 MB resident", { skip: process.env.ASAN_OPTIONS && "sanitizers need memory of their own" },
+test(
+  "mesh: an agent is at most 12 MB resident",
+  { skip: process.env.ASAN_OPTIONS && "sanitizers need memory of their own" },
   async () => {
-    const sizes = await Promise.all(nodes().map(async (node) => {
-      const status = readFileSync(`/proc/${await agentPid(instance, node)}/status`, "utf8");
-      return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)[1]);
-    }));
+    const sizes = await Promise.all(
+      nodes().map(async (node) => {
+        const status = readFileSync(`/proc/${await agentPid(instance, node)}/status`, "utf8");
+        return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)[1]);
+      }),
+    );
     recordFigure(instance, "agent_rss_kb", Math.max(...sizes));
     assert.ok(Math.max(...sizes) <= AGENT_RSS_MAX_KB, `resident: ${sizes.join(", ")} kB`);
-  });
+  },
+);
 
 for (const node of nodes()) {
   test(`mesh: a stock protobuf client reads the peers of ${node.name} as events`, async () => {
     const socket = `/proc/${findRoom(instance, node.name)}/root/run/attestmesh/agent.sock`;
     const lines = await run(["/usr/bin/python3", PEER_EVENTS, socket, AGENT_PROTO]);
-    const events = lines.trim().split("\n").map((line) => JSON.parse(line));
+    const events = lines
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
     assert.equal(events.pop().kind, "SYNCED");
     const members = await registry(instance, cluster);
-    const others = members.filter((member) => member !== recordOf(members, node)).map(({ meshIpv4 }) => meshIpv4);
-    assert.deepEqual(events.map(({ kind, peer }) => [kind, peer.mesh_ipv4]), others.map((address) => ["PRESENT", address]));
+    const others = members
+      .filter((member) => member !== recordOf(members, node))
+      .map(({ meshIpv4 }) => meshIpv4);
+    assert.deepEqual(
+      events.map(({ kind, peer }) => [kind, peer.mesh_ipv4]),
+      others.map((address) => ["PRESENT", address]),
+    );
   });
 }

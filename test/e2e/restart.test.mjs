@@ -12,7 +12,9 @@ const [node] = nodes();
 
 // What a write would change: the account's nonce and the cluster's version.
 async function writes() {
-  const { memberId } = await readCluster(instance, cluster, "membersPage", [0n, 1n]).then(([[member]]) => member);
+  const { memberId } = await readCluster(instance, cluster, "membersPage", [0n, 1n]).then(
+    ([[member]]) => member,
+  );
   const [version] = await readCluster(instance, cluster, "nodeState", [memberId]);
   return { nonce: await accountNonce(instance, node), version };
 }
@@ -20,7 +22,10 @@ async function writes() {
 // The device's number is the kernel's; it changes if somebody makes the device anew.
 const deviceNumber = () => runInNode(instance, node, ["cat", `/sys/class/net/${INTERFACE}/ifindex`]);
 
-for (const [how, signal] of [["politely", "TERM"], ["by force", "KILL"]]) {
+for (const [how, signal] of [
+  ["politely", "TERM"],
+  ["by force", "KILL"],
+]) {
   test(`restart: an agent that ended ${how} re-uses its registration and its device`, async () => {
     const before = { ...(await writes()), device: await deviceNumber() };
     await stopNode(instance, node, signal);

@@ -1,10 +1,10 @@
-// Starts the devnet that all scenarios share, runs them one after the other, looks for what sanitizers found, and ends
-// with a summary and the figures.
+// Starts the devnet that all scenarios share, runs them one after the other, looks for what sanitizers found,
+// and ends with a summary and the figures.
 
 import { SCENARIOS_DIR, runScenarios } from "./lib/runner.mjs";
 
 // In this order: the later ones change the cluster more.
-const SCENARIOS = ["mesh", "drift", "restart", "gateway", "join", "witness", "refusal"];
+const SCENARIOS = ["mesh", "restart", "device", "drift", "gateway", "join", "witness", "refusal"];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !SCENARIOS.includes(name));
@@ -13,8 +13,10 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 const files = SCENARIOS.filter((name) => wanted.length === 0 || wanted.includes(name));
-process.exit(await runScenarios({
-  suite: "e2e",
-  files: files.map((name) => `${SCENARIOS_DIR}/${name}.test.mjs`),
-  options: { nodes: 3, backend: process.env.DEVNET_BACKEND ?? "auto" },
-}));
+process.exit(
+  await runScenarios({
+    suite: "e2e",
+    files: files.map((name) => `${SCENARIOS_DIR}/${name}.test.mjs`),
+    options: { nodes: 3, backend: process.env.DEVNET_BACKEND ?? "auto" },
+  }),
+);

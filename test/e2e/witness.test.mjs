@@ -1,5 +1,5 @@
-// Somebody who shares no code with the agent becomes a member, and the agents see exactly that member; the owner
-// removes it again, and it is gone from every device.
+// Somebody who shares no code with the agent becomes a member, and the agents see exactly that member; the
+// owner removes it again, and it is gone from every device.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -33,13 +33,18 @@ test("witness: viem registers a member, and the agents' view agrees", async () =
 
   const record = await readCluster(instance, cluster, "memberOf", [witness.memberContract]);
   assert.equal(record.wgPubKey, keys.wgPubKey);
-  const member = (await registry(instance, cluster)).find(({ wgPubKey }) =>
-    wgPubKey === Buffer.from(keys.wgPubKey.slice(2), "hex").toString("base64"));
+  const member = (await registry(instance, cluster)).find(
+    ({ wgPubKey }) => wgPubKey === Buffer.from(keys.wgPubKey.slice(2), "hex").toString("base64"),
+  );
   for (const node of nodes()) {
-    const peer = await waitFor(`${node.name} to list the witness`, async () => {
-      const peers = await meshctl(instance, node, "peers");
-      return peers.find(({ index }) => index === member.index);
-    }, { timeoutMs: SEEN_MS });
+    const peer = await waitFor(
+      `${node.name} to list the witness`,
+      async () => {
+        const peers = await meshctl(instance, node, "peers");
+        return peers.find(({ index }) => index === member.index);
+      },
+      { timeoutMs: SEEN_MS },
+    );
     assert.equal(peer.mesh_ipv4, member.meshIpv4);
     assert.equal(peer.mesh_ipv6, member.meshIpv6);
     assert.equal(peer.up, false);
@@ -51,11 +56,18 @@ test("witness: viem registers a member, and the agents' view agrees", async () =
 test("witness: a member that the owner removes is gone from every device", async () => {
   const members = await registry(instance, cluster);
   const { memberId } = members.at(-1);
-  const data = encodeFunctionData({ abi: contractAbi("AttestFacet"), functionName: "removeMember", args: [memberId] });
+  const data = encodeFunctionData({
+    abi: contractAbi("AttestFacet"),
+    functionName: "removeMember",
+    args: [memberId],
+  });
   await sendAll(instance, [{ to: cluster, data }]);
   for (const node of nodes()) {
-    await waitFor(`${node.name} to forget the witness`, () => assertDeviceAgrees(instance, cluster, node).then(() => true),
-      { timeoutMs: SEEN_MS });
+    await waitFor(
+      `${node.name} to forget the witness`,
+      () => assertDeviceAgrees(instance, cluster, node).then(() => true),
+      { timeoutMs: SEEN_MS },
+    );
   }
   await awaitHealthy(instance, nodes());
 });

@@ -11,7 +11,9 @@ import { accountNonce } from "../e2e/lib/witness.mjs";
 const DEVICE_CHECK_MS = 300_000; // an emulated processor
 
 test("kernel: the reconciler drives a kernel device", async () => {
-  const report = await runInNode(instance, nodes()[0], ["device_check", "kernel"], { timeoutMs: DEVICE_CHECK_MS });
+  const report = await runInNode(instance, nodes()[0], ["device_check", "kernel"], {
+    timeoutMs: DEVICE_CHECK_MS,
+  });
   assert.match(report, /^ok - /m);
   assert.doesNotMatch(report, /^FAILED/m);
 });
@@ -22,10 +24,12 @@ for (const node of nodes()) {
     assert.match(await runInNode(instance, node, ["ip", "-d", "link", "show", INTERFACE]), /^ {4}wireguard/m);
   });
 
-  test(`kernel: wg show in ${node.name} agrees with the contract`, () => assertDeviceAgrees(instance, cluster, node));
+  test(`kernel: wg show in ${node.name} agrees with the contract`, () =>
+    assertDeviceAgrees(instance, cluster, node));
 }
 
-test("kernel: the guests reach each other at both mesh addresses", () => assertAllPing(instance, cluster, nodes()));
+test("kernel: the guests reach each other at both mesh addresses", () =>
+  assertAllPing(instance, cluster, nodes()));
 
 test("kernel: an agent that ended by force re-uses its registration and its device", async () => {
   const [node] = nodes();

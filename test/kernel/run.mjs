@@ -3,8 +3,10 @@ import { fileURLToPath } from "node:url";
 import { BUILD } from "../devnet/lib/instance.mjs";
 import { runScenarios } from "../e2e/lib/runner.mjs";
 
-process.exit(await runScenarios({
-  suite: "kernel",
-  files: [fileURLToPath(new URL("kernel.test.mjs", import.meta.url))],
-  options: { nodes: 2, backend: "kernel", guestBinaries: [join(BUILD, "test/unit/netlink/device_check")] },
-}));
+process.exit(
+  await runScenarios({
+    suite: "kernel",
+    files: [fileURLToPath(new URL("kernel.test.mjs", import.meta.url))],
+    options: { nodes: 2, backend: "kernel", guestBinaries: [join(BUILD, "test/unit/netlink/device_check")] },
+  }),
+);

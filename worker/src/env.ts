@@ -86,8 +86,8 @@ function count(env: Variables, name: keyof Variables, fallback: number): number 
 
 function urls(env: Variables): string[] {
   const items = list(required(env, "RPC_URL"));
-  if (!items.every((item) => /^https?:\/\/[^/\s]+/.test(item)))
-    throw new ConfigError("RPC_URL: not http(s) URLs");
+  const areUrls = items.every((item) => /^https?:\/\/[^/\s]+/.test(item));
+  if (!areUrls) throw new ConfigError("RPC_URL: not http(s) URLs");
   return items;
 }
 

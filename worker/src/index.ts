@@ -3,6 +3,7 @@ import { readConfig, type Env } from "./env";
 import { BadRequest, ConfigError } from "./errors";
 import { bearerToken, equalSecrets } from "./http";
 import { readAddress } from "./parse";
+import { statusOf } from "./policy/reasons";
 import { Provenance } from "./provenance";
 import { checkToken, type Services } from "./sponsor";
 import { handleAlchemy } from "./vendors/alchemy";
@@ -34,20 +35,15 @@ function health({ config }: Services): Response {
 /** Whether operations into this cluster are paid for, and which. */
 async function check(request: Request, url: URL, given: Services): Promise<Response> {
   const reason = await checkToken(bearerToken(request), given);
-  if (reason !== null)
-    return Response.json({ error: reason }, { status: reason === "token_missing" ? 401 : 403 });
+  if (reason !== null) return Response.json({ error: reason }, { status: statusOf(reason) });
   const cluster = readAddress(url.searchParams.get("cluster"), "cluster");
   const { policy, caps } = given.config;
-  const by = policy.clusters.has(cluster)
-    ? "list"
-    : (await given.facts.isCluster(cluster))
-      ? "factory"
-      : null;
+  const isListed = policy.clusters.has(cluster);
   const { ops, wei } = caps.cluster;
   return Response.json({
     cluster,
-    sponsored: by !== null,
-    by,
+    sponsored: isListed || (await given.facts.isCluster(cluster)),
+    listed: isListed,
     groups: [...policy.groups],
     dailyCap: { ops, wei: wei.toString() },
   });

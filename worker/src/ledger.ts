@@ -114,31 +114,30 @@ export class Ledger extends DurableObject<Env> {
    */
   charge(spend: Spend, caps: Caps, nowMs: number): Reason | null {
     const totals = this.#totalsAt(nowMs);
-    const { sender, cluster } = spend;
+    const { sender } = spend;
     const nonce = spend.nonce.toString();
     const rows = this.#sql
       .exec<SpendRow>("SELECT * FROM spend WHERE sender = ? AND nonce = ?", sender, nonce)
       .toArray();
+    // Several operations under one nonce are one for the ledger: it stays with the cluster of the first.
+    const cluster = rows[0]?.cluster ?? spend.cluster;
     const counted = rows.reduce((sum, row) => sum + BigInt(row.wei), 0n);
     const extra = { ops: rows.length === 0 ? 1 : 0, wei: spend.wei > counted ? spend.wei - counted : 0n };
     if (extra.ops === 0 && extra.wei === 0n) return null;
 
-    const reason = this.#exceededCap(totals, spend, extra, caps);
+    const reason = this.#exceededCap(totals, sender, cluster, extra, caps);
     if (reason !== null) {
       this.deny(reason, nowMs);
       return reason;
     }
     const today = rows.find((row) => row.day === totals.day);
-    const row = {
-      cluster: today?.cluster ?? cluster,
-      ops: (today?.ops ?? 0) + extra.ops,
-      wei: BigInt(today?.wei ?? 0) + extra.wei,
-    };
+    const ops = (today?.ops ?? 0) + extra.ops;
+    const wei = BigInt(today?.wei ?? 0) + extra.wei;
     this.#sql.exec(
       "INSERT OR REPLACE INTO spend (sender, nonce, day, cluster, ops, wei) VALUES (?, ?, ?, ?, ?, ?)",
-      ...[sender, nonce, totals.day, row.cluster, row.ops, row.wei.toString()],
+      ...[sender, nonce, totals.day, cluster, ops, wei.toString()],
     );
-    totals.add(sender, row.cluster, extra);
+    totals.add(sender, cluster, extra);
     return null;
   }
 
@@ -164,7 +163,7 @@ export class Ledger extends DurableObject<Env> {
     };
   }
 
-  #exceededCap(totals: Totals, { sender, cluster }: Spend, extra: Amount, caps: Caps): Reason | null {
+  #exceededCap(totals: Totals, sender: Address, cluster: string, extra: Amount, caps: Caps): Reason | null {
     if (totals.exceeds(Totals.key("sender", sender), extra, caps.sender)) return "sender_cap";
     if (totals.exceeds(Totals.key("cluster", cluster), extra, caps.cluster)) return "cluster_cap";
     if (totals.exceeds(Totals.key("global"), extra, caps.global)) return "global_cap";

@@ -2,6 +2,8 @@ import { hashMessage, hexToBigInt, slice, type Hex } from "viem";
 import { describe, expect, it } from "vitest";
 import { hashForPaymaster } from "../src/paymaster";
 import { recoverSigner } from "../src/signature";
+import type { Env } from "../src/env";
+import { retryAfterSeconds } from "../src/policy/reasons";
 import { readUserOperation } from "../src/userop";
 import { CHAIN_ID, dstackRegister, execute, operation, publishWgKey, STRANGER } from "./support/mesh";
 import { PAYMASTER, Scene, STATS_TOKEN, TOKEN } from "./support/worker";
@@ -91,6 +93,21 @@ describe("pm_getPaymasterData", () => {
     });
     expect(answer.text).toContain("sponsorship denied: the target is not a cluster");
     expect(await spent(scene)).toMatchObject({ total: { ops: 0 }, denials: { target_unknown: 1 } });
+  });
+});
+
+describe("Retry-After", () => {
+  it("tells when to ask again, where that is known", async () => {
+    const ask = async (changes: Partial<Env>, op = registration): Promise<string | null> =>
+      (await (await Scene.fresh(changes)).sign(op)).headers.get("retry-after");
+    expect(await ask({ RPC_URL: "http://dead.test" })).toBe("5");
+    expect(await ask({}, operation(publishWgKey))).toBeNull();
+    expect(Number(await ask({ SENDER_DAILY_OPS: "0" }))).toBeGreaterThan(0);
+  });
+
+  it("of a cap is ten minutes, but not past midnight", () => {
+    expect(retryAfterSeconds("global_cap", Date.UTC(2026, 0, 1, 12))).toBe(600);
+    expect(retryAfterSeconds("cluster_cap", Date.UTC(2026, 0, 1, 23, 59, 30))).toBe(30);
   });
 });
 

@@ -24,16 +24,16 @@ describe("GET /check", () => {
     expect((await scene.get(`/check?cluster=${CLUSTER}`, TOKEN)).json).toMatchObject({
       cluster: CLUSTER,
       sponsored: true,
-      by: "factory",
+      listed: false,
       groups: ["keys", "csk"],
     });
     expect((await scene.get(`/check?cluster=${STRANGER}`, TOKEN)).json).toMatchObject({
       sponsored: true,
-      by: "list",
+      listed: true,
     });
     expect((await scene.get(`/check?cluster=${PAYMASTER}`, TOKEN)).json).toMatchObject({
       sponsored: false,
-      by: null,
+      listed: false,
     });
   });
 

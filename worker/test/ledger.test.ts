@@ -74,6 +74,18 @@ describe("charge", () => {
     expect(await total()).toEqual({ ops: 2, wei: 101n });
   });
 
+  it("holds the cluster of the first against all operations under one nonce", async () => {
+    await charge();
+    await charge({ nonce: 1n, cluster: STRANGER });
+    const caps = { cluster: { ops: 9, wei: 150n } };
+    expect(await charge({ cluster: STRANGER, wei: 151n }, caps)).toBe("cluster_cap");
+    expect(await charge({ cluster: STRANGER, wei: 150n }, caps)).toBeNull();
+    expect((await ledger.report(NOON)).clusters).toMatchObject([
+      { address: CLUSTER, wei: 150n },
+      { wei: 100n },
+    ]);
+  });
+
   it("still agrees to an operation it has counted when the caps are full", async () => {
     await charge();
     expect(await charge({}, { sender: { ops: 0, wei: 0n } })).toBeNull();

@@ -20,10 +20,10 @@ contract DiamondInit {
         }
         if (!MeshAddress.isValidNetwork(cidrIp, cidrPrefix)) revert InvalidMeshNetwork();
 
-        MemberStorage.Layout storage l = MemberStorage.layout();
-        l.clusterOwner = clusterOwner;
-        l.cidrIp = cidrIp;
-        l.cidrPrefix = cidrPrefix;
+        MemberStorage.Layout storage $ = MemberStorage.layout();
+        $.clusterOwner = clusterOwner;
+        $.cidrIp = cidrIp;
+        $.cidrPrefix = cidrPrefix;
         emit IAttestFacet.ClusterOwnershipTransferred(address(0), clusterOwner);
     }
 }

@@ -26,16 +26,16 @@ contract AttestFacet is IAttestFacet, FacetBase {
         bytes32 ed25519PubKey
     ) external onlySelf returns (bytes32 memberId) {
         if (xPubKey == 0) revert ZeroKey();
-        MemberStorage.Layout storage l = MemberStorage.layout();
-        if (l.idOf[memberContract] != 0) revert AlreadyMember();
+        MemberStorage.Layout storage $ = MemberStorage.layout();
+        if ($.idOf[memberContract] != 0) revert AlreadyMember();
 
         memberId = keccak256(abi.encode(address(this), memberContract, attestorId));
-        l.idOf[memberContract] = memberId;
-        l.ids.push(memberId);
-        l.members[memberId] = MemberStorage.Member({
+        $.idOf[memberContract] = memberId;
+        $.ids.push(memberId);
+        $.members[memberId] = MemberStorage.Member({
             attestorId: attestorId,
             memberContract: memberContract,
-            meshIp: _takeMeshIp(l, memberId),
+            meshIp: _takeMeshIp($, memberId),
             registeredAt: uint56(block.timestamp),
             removed: false,
             xPubKey: xPubKey
@@ -44,7 +44,7 @@ contract AttestFacet is IAttestFacet, FacetBase {
 
         emit MemberRegistered(memberId, memberContract, attestorId, xPubKey, wgPubKey, ed25519PubKey);
         _extendHead(
-            l,
+            $,
             keccak256(
                 abi.encode(
                     MemberRegistered.selector,
@@ -61,17 +61,17 @@ contract AttestFacet is IAttestFacet, FacetBase {
 
     /// @inheritdoc IAttestFacet
     function removeMember(bytes32 memberId) external onlyClusterOwner {
-        MemberStorage.Layout storage l = MemberStorage.layout();
-        MemberStorage.Member storage member = l.members[memberId];
+        MemberStorage.Layout storage $ = MemberStorage.layout();
+        MemberStorage.Member storage member = $.members[memberId];
         if (member.memberContract == address(0)) revert UnknownMember();
         if (member.removed) revert MemberIsRemoved();
 
         member.removed = true;
-        ++l.removedCount;
-        _advanceKeyholder(l);
+        ++$.removedCount;
+        _advanceKeyholder($);
         emit MemberRemoved(memberId);
-        _extendHead(l, keccak256(abi.encode(MemberRemoved.selector, memberId)));
-        _openNextGeneration(l);
+        _extendHead($, keccak256(abi.encode(MemberRemoved.selector, memberId)));
+        _openNextGeneration($);
     }
 
     /// @inheritdoc IAttestFacet
@@ -86,9 +86,9 @@ contract AttestFacet is IAttestFacet, FacetBase {
 
     /// @inheritdoc IAttestFacet
     function liveMemberIdOf(address memberContract) public view returns (bytes32 memberId) {
-        MemberStorage.Layout storage l = MemberStorage.layout();
-        memberId = l.idOf[memberContract];
-        if (l.members[memberId].removed) memberId = 0;
+        MemberStorage.Layout storage $ = MemberStorage.layout();
+        memberId = $.idOf[memberContract];
+        if ($.members[memberId].removed) memberId = 0;
     }
 
     /// @inheritdoc IAttestFacet
@@ -145,8 +145,8 @@ contract AttestFacet is IAttestFacet, FacetBase {
 
     /// @inheritdoc IAttestFacet
     function meshCidr() external view returns (uint32 ip, uint8 prefix) {
-        MemberStorage.Layout storage l = MemberStorage.layout();
-        return (l.cidrIp, l.cidrPrefix);
+        MemberStorage.Layout storage $ = MemberStorage.layout();
+        return ($.cidrIp, $.cidrPrefix);
     }
 
     /// @inheritdoc IAttestFacet
@@ -183,10 +183,10 @@ contract AttestFacet is IAttestFacet, FacetBase {
             bytes32 inboxHead
         )
     {
-        MemberStorage.Layout storage l = MemberStorage.layout();
-        (version, head, members, removed) = (l.version, l.head, uint64(l.ids.length), l.removedCount);
-        (cidrIp, cidrPrefix) = (l.cidrIp, l.cidrPrefix);
-        (generation, commitment) = (l.cskGeneration, l.cskCommitments[l.cskGeneration]);
+        MemberStorage.Layout storage $ = MemberStorage.layout();
+        (version, head, members, removed) = ($.version, $.head, uint64($.ids.length), $.removedCount);
+        (cidrIp, cidrPrefix) = ($.cidrIp, $.cidrPrefix);
+        (generation, commitment) = ($.cskGeneration, $.cskCommitments[$.cskGeneration]);
         (inboxCount, inboxHead) = IMessageFacet(address(this)).inboxOf(memberId);
     }
 
@@ -194,16 +194,16 @@ contract AttestFacet is IAttestFacet, FacetBase {
 
     /// @inheritdoc IAttestFacet
     function setCskCommitment(uint64 generation, bytes32 commitment) external {
-        MemberStorage.Layout storage l = MemberStorage.layout();
+        MemberStorage.Layout storage $ = MemberStorage.layout();
         bytes32 keyholderId = keyholder();
-        if (keyholderId == 0 || l.idOf[msg.sender] != keyholderId) revert NotKeyholder();
-        if (generation != l.cskGeneration) revert WrongGeneration();
+        if (keyholderId == 0 || $.idOf[msg.sender] != keyholderId) revert NotKeyholder();
+        if (generation != $.cskGeneration) revert WrongGeneration();
         if (commitment == 0) revert ZeroCommitment();
-        if (l.cskCommitments[generation] != 0) revert CommitmentAlreadySet();
+        if ($.cskCommitments[generation] != 0) revert CommitmentAlreadySet();
 
-        l.cskCommitments[generation] = commitment;
+        $.cskCommitments[generation] = commitment;
         emit CskCommitmentSet(generation, commitment);
-        _extendHead(l, keccak256(abi.encode(CskCommitmentSet.selector, generation, commitment)));
+        _extendHead($, keccak256(abi.encode(CskCommitmentSet.selector, generation, commitment)));
     }
 
     /// @inheritdoc IAttestFacet
@@ -213,14 +213,14 @@ contract AttestFacet is IAttestFacet, FacetBase {
 
     /// @inheritdoc IAttestFacet
     function keyholder() public view returns (bytes32) {
-        MemberStorage.Layout storage l = MemberStorage.layout();
-        return l.keyholderIndex < l.ids.length ? l.ids[l.keyholderIndex] : bytes32(0);
+        MemberStorage.Layout storage $ = MemberStorage.layout();
+        return $.keyholderIndex < $.ids.length ? $.ids[$.keyholderIndex] : bytes32(0);
     }
 
     /// @inheritdoc IAttestFacet
     function cskCommitment() external view returns (bytes32) {
-        MemberStorage.Layout storage l = MemberStorage.layout();
-        return l.cskCommitments[l.cskGeneration];
+        MemberStorage.Layout storage $ = MemberStorage.layout();
+        return $.cskCommitments[$.cskGeneration];
     }
 
     /// @inheritdoc IAttestFacet
@@ -253,9 +253,9 @@ contract AttestFacet is IAttestFacet, FacetBase {
 
     /// @inheritdoc IAttestFacet
     function acceptClusterOwnership() external {
-        MemberStorage.Layout storage l = MemberStorage.layout();
-        if (msg.sender != l.pendingClusterOwner) revert NotPendingOwner();
-        _setClusterOwner(l, msg.sender);
+        MemberStorage.Layout storage $ = MemberStorage.layout();
+        if (msg.sender != $.pendingClusterOwner) revert NotPendingOwner();
+        _setClusterOwner($, msg.sender);
     }
 
     /// @inheritdoc IAttestFacet
@@ -272,10 +272,10 @@ contract AttestFacet is IAttestFacet, FacetBase {
 
     /// @inheritdoc IAttestFacet
     function acceptBothOwners() external {
-        MemberStorage.Layout storage l = MemberStorage.layout();
-        if (msg.sender != l.pendingBothOwner) revert NotPendingOwner();
-        if (IClusterDiamond(address(this)).owner() != l.clusterOwner) revert OwnersDiffer();
-        _setClusterOwner(l, msg.sender);
+        MemberStorage.Layout storage $ = MemberStorage.layout();
+        if (msg.sender != $.pendingBothOwner) revert NotPendingOwner();
+        if (IClusterDiamond(address(this)).owner() != $.clusterOwner) revert OwnersDiffer();
+        _setClusterOwner($, msg.sender);
         IClusterDiamond(address(this))._setDiamondOwner(msg.sender);
     }
 
@@ -286,19 +286,19 @@ contract AttestFacet is IAttestFacet, FacetBase {
     }
 
     /// @dev Every offer made by the previous owner ends with its ownership.
-    function _setClusterOwner(MemberStorage.Layout storage l, address newOwner) private {
-        emit ClusterOwnershipTransferred(l.clusterOwner, newOwner);
-        l.clusterOwner = newOwner;
-        l.pendingClusterOwner = address(0);
-        l.pendingBothOwner = address(0);
+    function _setClusterOwner(MemberStorage.Layout storage $, address newOwner) private {
+        emit ClusterOwnershipTransferred($.clusterOwner, newOwner);
+        $.clusterOwner = newOwner;
+        $.pendingClusterOwner = address(0);
+        $.pendingBothOwner = address(0);
     }
 
-    function _takeMeshIp(MemberStorage.Layout storage l, bytes32 memberId) private returns (uint32 ip) {
-        (uint32 network, uint8 prefix) = (l.cidrIp, l.cidrPrefix);
+    function _takeMeshIp(MemberStorage.Layout storage $, bytes32 memberId) private returns (uint32 ip) {
+        (uint32 network, uint8 prefix) = ($.cidrIp, $.cidrPrefix);
         for (uint8 k = 0; k < MeshAddress.MAX_PROBES; ++k) {
             ip = MeshAddress.probe(memberId, k, network, prefix);
-            if (!l.takenIps.get(ip)) {
-                l.takenIps.set(ip);
+            if (!$.takenIps.get(ip)) {
+                $.takenIps.set(ip);
                 return ip;
             }
         }
@@ -306,21 +306,21 @@ contract AttestFacet is IAttestFacet, FacetBase {
     }
 
     /// @dev Removed members never return, so the index only moves up: each member is passed over once.
-    function _advanceKeyholder(MemberStorage.Layout storage l) private {
-        uint32 index = l.keyholderIndex;
-        uint256 count = l.ids.length;
-        while (index < count && l.members[l.ids[index]].removed) ++index;
-        l.keyholderIndex = index;
+    function _advanceKeyholder(MemberStorage.Layout storage $) private {
+        uint32 index = $.keyholderIndex;
+        uint256 count = $.ids.length;
+        while (index < count && $.members[$.ids[index]].removed) ++index;
+        $.keyholderIndex = index;
     }
 
-    function _openNextGeneration(MemberStorage.Layout storage l) private {
-        uint64 generation = ++l.cskGeneration;
+    function _openNextGeneration(MemberStorage.Layout storage $) private {
+        uint64 generation = ++$.cskGeneration;
         emit CskRotationStarted(generation);
-        _extendHead(l, keccak256(abi.encode(CskRotationStarted.selector, generation)));
+        _extendHead($, keccak256(abi.encode(CskRotationStarted.selector, generation)));
     }
 
-    function _extendHead(MemberStorage.Layout storage l, bytes32 change) private {
-        uint64 version = ++l.version;
-        l.head = keccak256(abi.encodePacked(l.head, version, change));
+    function _extendHead(MemberStorage.Layout storage $, bytes32 change) private {
+        uint64 version = ++$.version;
+        $.head = keccak256(abi.encodePacked($.head, version, change));
     }
 }

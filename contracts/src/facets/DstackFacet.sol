@@ -32,8 +32,7 @@ contract DstackFacet is IDstackFacet, IAttestorFacet, FacetBase, ERC165BaseInter
 
     bytes32 private constant UP_TO_DATE = keccak256("UpToDate");
 
-    /// @inheritdoc IAttestorFacet
-    bytes32 public constant attestorId = keccak256("attestmesh.attestor.dstack");
+    bytes32 private constant ATTESTOR_ID = keccak256("attestmesh.attestor.dstack");
 
     IClusterMemberFactory private immutable MEMBER_FACTORY;
 
@@ -42,6 +41,11 @@ contract DstackFacet is IDstackFacet, IAttestorFacet, FacetBase, ERC165BaseInter
     }
 
     // ---- attestor
+
+    /// @inheritdoc IAttestorFacet
+    function attestorId() external pure returns (bytes32) {
+        return ATTESTOR_ID;
+    }
 
     /// @inheritdoc IAttestorFacet
     function selectors() external pure returns (bytes4[] memory) {
@@ -91,7 +95,7 @@ contract DstackFacet is IDstackFacet, IAttestorFacet, FacetBase, ERC165BaseInter
         (address owner, address kmsRoot) = DstackChain.verify(proof, memberContract);
         if (!_layout().kmsRoots[kmsRoot]) revert InvalidSigChain(SigChainLink.KmsRoot);
 
-        memberId = _registry()._addMember(memberContract, attestorId, xPubKey, wgPubKey, ed25519PubKey);
+        memberId = _registry()._addMember(memberContract, ATTESTOR_ID, xPubKey, wgPubKey, ed25519PubKey);
         IClusterMember(memberContract).__setOwnerFromCluster(owner);
         emit DstackMemberRegistered(memberId, proof.codeId, owner);
     }
@@ -104,16 +108,16 @@ contract DstackFacet is IDstackFacet, IAttestorFacet, FacetBase, ERC165BaseInter
         view
         returns (bool isAllowed, string memory reason)
     {
-        Layout storage l = _layout();
-        if (l.requireTcbUpToDate && keccak256(bytes(bootInfo.tcbStatus)) != UP_TO_DATE) {
+        Layout storage $ = _layout();
+        if ($.requireTcbUpToDate && keccak256(bytes(bootInfo.tcbStatus)) != UP_TO_DATE) {
             return (false, "TCB status is not up to date");
         }
-        if (!l.composeHashes[bootInfo.composeHash]) return (false, "Compose hash not allowed");
-        if (!l.allowAnyDevice && !l.devices[bootInfo.deviceId]) return (false, "Device not allowed");
+        if (!$.composeHashes[bootInfo.composeHash]) return (false, "Compose hash not allowed");
+        if (!$.allowAnyDevice && !$.devices[bootInfo.deviceId]) return (false, "Device not allowed");
 
         bool live = _registry().isClusterMember(bootInfo.appId);
         if (!live && _registry().memberIdOf(bootInfo.appId) != 0) return (false, "Member was removed");
-        if (!live && !l.appIds[bootInfo.appId]) return (false, "App id not allowed");
+        if (!live && !$.appIds[bootInfo.appId]) return (false, "App id not allowed");
         return (true, "");
     }
 
@@ -287,9 +291,9 @@ contract DstackFacet is IDstackFacet, IAttestorFacet, FacetBase, ERC165BaseInter
         emit AppIdAllowed(appId, allowed);
     }
 
-    function _layout() private pure returns (Layout storage l) {
+    function _layout() private pure returns (Layout storage $) {
         assembly ("memory-safe") {
-            l.slot := SLOT
+            $.slot := SLOT
         }
     }
 }

@@ -30,12 +30,12 @@ contract MessageFacet is IMessageFacet, FacetBase {
         bytes32 sender = _callerMemberId();
         if (!_registry().isLiveMember(recipientMemberId)) revert UnknownRecipient();
 
-        Layout storage l = _layout();
+        Layout storage $ = _layout();
         bytes32 key = keccak256(abi.encode(sender, recipientMemberId, envelopeId));
-        if (l.sent[key]) revert DuplicateEnvelope();
-        l.sent[key] = true;
+        if ($.sent[key]) revert DuplicateEnvelope();
+        $.sent[key] = true;
 
-        Inbox storage inbox = l.inboxes[recipientMemberId];
+        Inbox storage inbox = $.inboxes[recipientMemberId];
         uint64 count = ++inbox.count;
         bytes32 message = keccak256(abi.encode(sender, envelopeId, keccak256(ciphertext)));
         inbox.head = keccak256(abi.encodePacked(inbox.head, count, message));
@@ -57,9 +57,9 @@ contract MessageFacet is IMessageFacet, FacetBase {
         return _layout().sent[keccak256(abi.encode(senderMemberId, recipientMemberId, envelopeId))];
     }
 
-    function _layout() private pure returns (Layout storage l) {
+    function _layout() private pure returns (Layout storage $) {
         assembly ("memory-safe") {
-            l.slot := SLOT
+            $.slot := SLOT
         }
     }
 }

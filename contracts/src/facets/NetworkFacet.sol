@@ -58,11 +58,11 @@ contract NetworkFacet is INetworkFacet, FacetBase {
 
     function _setWgKey(bytes32 memberId, bytes32 wgPubKey) private {
         if (wgPubKey == 0) revert ZeroKey();
-        Layout storage l = _layout();
-        bytes32 holder = l.wgKeyHolders[wgPubKey];
-        if (holder == 0) l.wgKeyHolders[wgPubKey] = memberId;
+        Layout storage $ = _layout();
+        bytes32 holder = $.wgKeyHolders[wgPubKey];
+        if (holder == 0) $.wgKeyHolders[wgPubKey] = memberId;
         else if (holder != memberId) revert WgKeyTaken();
-        l.wgPubKeys[memberId] = wgPubKey;
+        $.wgPubKeys[memberId] = wgPubKey;
     }
 
     function _setEd25519Key(bytes32 memberId, bytes32 ed25519PubKey) private {
@@ -70,9 +70,9 @@ contract NetworkFacet is INetworkFacet, FacetBase {
         _layout().ed25519PubKeys[memberId] = ed25519PubKey;
     }
 
-    function _layout() private pure returns (Layout storage l) {
+    function _layout() private pure returns (Layout storage $) {
         assembly ("memory-safe") {
-            l.slot := SLOT
+            $.slot := SLOT
         }
     }
 }

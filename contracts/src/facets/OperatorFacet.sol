@@ -21,13 +21,17 @@ contract OperatorFacet is IOperatorFacet, IAttestorFacet, FacetBase {
     // keccak256(abi.encode(uint256(keccak256("attestmesh.storage.Operator")) - 1)) & ~bytes32(uint256(0xff))
     bytes32 private constant SLOT = 0x205db981323e45ca31d5a3fd0354827409c9c954e0978888dcfe2a883515bc00;
 
-    /// @inheritdoc IAttestorFacet
-    bytes32 public constant attestorId = keccak256("attestmesh.attestor.operator");
+    bytes32 private constant ATTESTOR_ID = keccak256("attestmesh.attestor.operator");
 
     IClusterMemberFactory private immutable MEMBER_FACTORY;
 
     constructor(IClusterMemberFactory memberFactory) {
         MEMBER_FACTORY = memberFactory;
+    }
+
+    /// @inheritdoc IAttestorFacet
+    function attestorId() external pure returns (bytes32) {
+        return ATTESTOR_ID;
     }
 
     /// @inheritdoc IAttestorFacet
@@ -67,7 +71,7 @@ contract OperatorFacet is IOperatorFacet, IAttestorFacet, FacetBase {
             revert InvalidVoucher();
         }
 
-        memberId = _registry()._addMember(memberContract, attestorId, xPubKey, wgPubKey, ed25519PubKey);
+        memberId = _registry()._addMember(memberContract, ATTESTOR_ID, xPubKey, wgPubKey, ed25519PubKey);
         IClusterMember(memberContract).__setOwnerFromCluster(proof.ownerKey);
         emit OperatorMemberRegistered(memberId, proof.signer, proof.ownerKey);
     }
@@ -93,9 +97,9 @@ contract OperatorFacet is IOperatorFacet, IAttestorFacet, FacetBase {
         emit OperatorAllowed(operator, allowed);
     }
 
-    function _layout() private pure returns (Layout storage l) {
+    function _layout() private pure returns (Layout storage $) {
         assembly ("memory-safe") {
-            l.slot := SLOT
+            $.slot := SLOT
         }
     }
 }

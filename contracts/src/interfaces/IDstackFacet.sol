@@ -64,6 +64,10 @@ interface IDstackFacet is IAppAuth, IAppAuthBasicManagement, IDstackAppPolicy {
     error InvalidSigChain(SigChainLink link);
     /// @notice Zero is no compose hash, device, KMS root or app id.
     error ZeroValue();
+    /// @notice The caller is not trusted to forward management calls.
+    error NotForwarder();
+    /// @notice The function can not be called through a forwarder.
+    error NotForwardable();
 
     /// @notice Admits a member. Anybody may submit the proof: it names the only member it can register.
     /// @dev Checks in this order: NotOurMember, CodeIdMismatch, BindingMismatch, InvalidSigChain; then those of
@@ -107,9 +111,4 @@ interface IDstackFacet is IAppAuth, IAppAuthBasicManagement, IDstackAppPolicy {
     /// @param data Call data of one of the functions of IAppAuthBasicManagement or a setter of IDstackAppPolicy.
     /// @dev Reverts NotForwarder, NotClusterOwner, NotForwardable.
     function _forwardManagement(address caller, bytes calldata data) external;
-
-    /// @notice The caller is not trusted to forward management calls.
-    error NotForwarder();
-    /// @notice The function can not be called through a forwarder.
-    error NotForwardable();
 }

@@ -9,7 +9,6 @@ import { Secp256k1 } from "./Secp256k1.sol";
 /// @dev KMS root -> app key (for this app id) -> derived key (for our purpose) -> binding of the member's keys.
 library DstackChain {
     string internal constant PURPOSE = "attestmesh.binding.v1";
-    bytes16 private constant HEX_DIGITS = "0123456789abcdef";
 
     /// @notice What the derived key signs: the keys that a member contract registers in a cluster.
     function bindHash(
@@ -60,11 +59,26 @@ library DstackChain {
         revert IDstackFacet.InvalidSigChain(link);
     }
 
-    function _hexLower(bytes memory data) private pure returns (bytes memory text) {
-        text = new bytes(2 * data.length);
-        for (uint256 i = 0; i < data.length; ++i) {
-            text[2 * i] = HEX_DIGITS[uint8(data[i]) >> 4];
-            text[2 * i + 1] = HEX_DIGITS[uint8(data[i]) & 15];
+    /// @dev Lower-case hexadecimal text of a 33-byte key, 16 bytes at a time.
+    function _hexLower(bytes memory key) private pure returns (bytes memory) {
+        bytes32 head;
+        assembly ("memory-safe") {
+            head := mload(add(key, 0x20))
         }
+        bytes32 tail = _hexDigits(bytes16(key[32]));
+        return abi.encodePacked(_hexDigits(bytes16(head)), _hexDigits(bytes16(head << 128)), bytes2(tail));
+    }
+
+    /// @dev All 32 digits at once: spreads the nibbles to a byte each, then adds '0', and 39 more from ten on ('a').
+    function _hexDigits(bytes16 data) private pure returns (bytes32) {
+        uint256 x = uint128(data);
+        x = (x | x << 64) & 0x0000000000000000ffffffffffffffff0000000000000000ffffffffffffffff;
+        x = (x | x << 32) & 0x00000000ffffffff00000000ffffffff00000000ffffffff00000000ffffffff;
+        x = (x | x << 16) & 0x0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff;
+        x = (x | x << 8) & 0x00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff;
+        x = (x | x << 4) & 0x0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f;
+        uint256 ones = 0x0101010101010101010101010101010101010101010101010101010101010101;
+        uint256 fromTen = ((x + 6 * ones) >> 4) & ones;
+        return bytes32(x + 0x30 * ones + 39 * fromTen);
     }
 }

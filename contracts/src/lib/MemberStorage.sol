@@ -37,9 +37,9 @@ library MemberStorage {
     // keccak256(abi.encode(uint256(keccak256("attestmesh.storage.Member")) - 1)) & ~bytes32(uint256(0xff))
     bytes32 internal constant SLOT = 0xb467e8594a304c917a13600fb1a45cab0b4afdd28a6631433cce9a01f8451200;
 
-    function layout() internal pure returns (Layout storage l) {
+    function layout() internal pure returns (Layout storage $) {
         assembly ("memory-safe") {
-            l.slot := SLOT
+            $.slot := SLOT
         }
     }
 }

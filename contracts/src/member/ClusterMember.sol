@@ -73,11 +73,11 @@ contract ClusterMember is
 
     /// @inheritdoc IClusterMember
     function __setOwnerFromCluster(address newOwner) external {
-        Layout storage l = _layout();
-        if (msg.sender != l.cluster) revert NotCluster();
+        Layout storage $ = _layout();
+        if (msg.sender != $.cluster) revert NotCluster();
         if (newOwner == address(0)) revert ZeroOwner();
-        if (l.owner != address(0)) revert OwnerAlreadySet();
-        l.owner = newOwner;
+        if ($.owner != address(0)) revert OwnerAlreadySet();
+        $.owner = newOwner;
         emit OwnerSet(newOwner);
     }
 
@@ -242,9 +242,9 @@ contract ClusterMember is
         return IDstackFacet(cluster());
     }
 
-    function _layout() private pure returns (Layout storage l) {
+    function _layout() private pure returns (Layout storage $) {
         assembly ("memory-safe") {
-            l.slot := SLOT
+            $.slot := SLOT
         }
     }
 }

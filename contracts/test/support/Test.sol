@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import { Vm, vm } from "../../script/Vm.sol";
-
-/// @dev What forge looks for in a test contract, and assertions. A failed assertion reverts with both sides.
+/// @dev Assertions; one that fails reverts with both sides and what was compared.
 abstract contract Test {
     error NotEqual(bytes32 actual, bytes32 expected, string what);
     error BytesNotEqual(bytes actual, bytes expected, string what);
     error NotTrue(string what);
-
-    struct FuzzSelector {
-        address addr;
-        bytes4[] selectors;
-    }
-
-    bool public constant IS_TEST = true;
 
     function assertTrue(bool condition, string memory what) internal pure {
         if (!condition) revert NotTrue(what);

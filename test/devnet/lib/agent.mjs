@@ -29,6 +29,15 @@ export function agentEnvironment(node) {
 // The guest-agent simulator that speaks for a node; `options` make it say something wrong.
 export function guestAgentCommand(node, listen, options = {}) {
   const { rootKey = ACCOUNTS.kmsRoot.key, appId = node.memberContract, fault } = options;
-  return [process.execPath, join(ROOT, "test/devnet/guest-agent.mjs"), "--listen", listen, "--app-id", appId,
-    "--kms-root-key", rootKey, ...(fault ? ["--fault", fault] : [])];
+  return [
+    process.execPath,
+    join(ROOT, "test/devnet/guest-agent.mjs"),
+    "--listen",
+    listen,
+    "--app-id",
+    appId,
+    "--kms-root-key",
+    rootKey,
+    ...(fault ? ["--fault", fault] : []),
+  ];
 }

@@ -1,4 +1,5 @@
-// The chain's actors and how to talk to it. Its port exists only in the world's network, so requests are made there.
+// The chain's actors and how to talk to it. Its port exists only in the world's network, so requests are made
+// there.
 
 import { join } from "node:path";
 import { createPublicClient, createWalletClient, custom, defineChain, toHex } from "viem";

@@ -1,5 +1,5 @@
-// Long-running programs inside rooms. A daemon {name, room} has one log and one pid file; the file holds the pid as
-// the room counts, so that what it names can only ever be a process of that room.
+// Long-running programs inside rooms. A daemon {name, room} has one log and one pid file; the file holds the
+// pid as the room counts, so that what it names can only ever be a process of that room.
 
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync, readdirSync, readlinkSync, rmSync } from "node:fs";
@@ -27,7 +27,9 @@ function isProcessOfRoom(entry, holder, pid) {
 export function findProcess(instance, room, pid) {
   const holder = findRooms(instance).get(room);
   if (!holder) return 0;
-  return Number(readdirSync("/proc").find((entry) => /^\d+$/.test(entry) && isProcessOfRoom(entry, holder, pid)) ?? 0);
+  return Number(
+    readdirSync("/proc").find((entry) => /^\d+$/.test(entry) && isProcessOfRoom(entry, holder, pid)) ?? 0,
+  );
 }
 
 // The pid outside of a running daemon, or 0.
@@ -53,10 +55,14 @@ export async function startDaemon(instance, daemon, argv, env = {}) {
   let failure;
   child.on("error", (error) => (failure = error));
   child.unref();
-  await waitFor(`${daemon.name} to start`, () => {
-    if (failure) throw Object.assign(failure, { fatal: true });
-    return existsSync(file) && readFileSync(file, "utf8").endsWith("\n");
-  }, { everyMs: 10 });
+  await waitFor(
+    `${daemon.name} to start`,
+    () => {
+      if (failure) throw Object.assign(failure, { fatal: true });
+      return existsSync(file) && readFileSync(file, "utf8").endsWith("\n");
+    },
+    { everyMs: 10 },
+  );
 }
 
 // A signal to the daemon and what it started in its session, from inside the room: the pid is the room's.
@@ -72,16 +78,23 @@ export async function stopDaemon(instance, daemon, signal = "TERM") {
   rmSync(pidFile(instance, daemon), { force: true });
 }
 
-// Waits until a daemon answers `probe`; one that ends instead, or stays silent, is reported with its last words.
+// Waits until a daemon answers `probe`; one that ends instead, or stays silent, is reported with its last
+// words.
 export async function awaitDaemon(instance, daemon, probe, timeoutMs) {
   try {
-    await waitFor(daemon.name, async () => {
-      if (existsSync(pidFile(instance, daemon)) && !daemonPid(instance, daemon)) {
-        throw Object.assign(new DevnetError(`${daemon.name} ended`), { fatal: true });
-      }
-      return probe();
-    }, { timeoutMs });
+    await waitFor(
+      daemon.name,
+      async () => {
+        if (existsSync(pidFile(instance, daemon)) && !daemonPid(instance, daemon)) {
+          throw Object.assign(new DevnetError(`${daemon.name} ended`), { fatal: true });
+        }
+        return probe();
+      },
+      { timeoutMs },
+    );
   } catch (error) {
-    throw new DevnetError(`${error.message}\n--- ${daemon.name}:\n${lastLinesOf(logFile(instance, daemon.name))}`);
+    throw new DevnetError(
+      `${error.message}\n--- ${daemon.name}:\n${lastLinesOf(logFile(instance, daemon.name))}`,
+    );
   }
 }

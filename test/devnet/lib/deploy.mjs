@@ -1,5 +1,5 @@
-// Puts everything on a new chain that a mesh needs before its first node, once: the result is kept as a snapshot and
-// loaded from then on, until a contract, a deploy script or this tool changes.
+// Puts everything on a new chain that a mesh needs before its first node, once: the result is kept as a
+// snapshot and loaded from then on, until a contract, a deploy script or this tool changes.
 
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from "node:fs";
@@ -19,7 +19,8 @@ const FORGE_MS = 600_000; // includes compiling everything with a compiler in Ja
 
 export const deploymentFile = (instance) => join(instance.dir, "deployment.json");
 
-export const contractAbi = (name) => readJson(join(CONTRACTS, `out/${name}.sol/${name}.json`)).abi;
+export const contractArtifact = (name) => readJson(join(CONTRACTS, `out/${name}.sol/${name}.json`));
+export const contractAbi = (name) => contractArtifact(name).abi;
 
 // Sends transactions of the owner, all at once, and waits for their receipts.
 export async function sendAll(instance, requests) {
@@ -28,7 +29,9 @@ export async function sendAll(instance, requests) {
   const hashes = [];
   for (const request of requests) hashes.push(await owner.sendTransaction(request));
   const receipts = await Promise.all(hashes.map((hash) => client.waitForTransactionReceipt({ hash })));
-  if (receipts.some(({ status }) => status !== "success")) throw new DevnetError("a transaction was reverted");
+  if (receipts.some(({ status }) => status !== "success"))
+    throw new DevnetError("a transaction was reverted");
+  return receipts;
 }
 
 async function deployEntryPoint(instance) {
@@ -40,22 +43,37 @@ async function deployEntryPoint(instance) {
   }
 }
 
+const allow = (access, path) => `{access="${access}",path="${path}"}`;
+
 // Runs one of the contracts' own deploy scripts; gives its receipt.
 async function runScript(instance, script, receipt, env = {}) {
   const folder = join(instance.dir, "receipts");
   mkdirSync(folder, { recursive: true });
-  const forge = [join(CONTRACTS, "node_modules/.bin/forge"), "script", `script/${script}.s.sol`, "--rpc-url", RPC_URL,
-    "--private-key", ACCOUNTS.owner.key, "--broadcast", "--slow"];
+  const forge = [
+    join(CONTRACTS, "node_modules/.bin/forge"),
+    "script",
+    `script/${script}.s.sol`,
+    "--rpc-url",
+    RPC_URL,
+    "--private-key",
+    ACCOUNTS.owner.key,
+    "--broadcast",
+    "--slow",
+  ];
   const output = await run([...inRoom(findRoom(instance, WORLD), { network: true }), ...forge], {
     cwd: CONTRACTS,
     timeoutMs: FORGE_MS,
     env: {
-      PATH: process.env.PATH, HOME: instance.home, RECEIPTS_DIR: folder,
-      FOUNDRY_FS_PERMISSIONS: `[{access="read",path="${CONTRACTS}"},{access="read-write",path="${instance.dir}"}]`, ...env,
+      PATH: process.env.PATH,
+      HOME: instance.home,
+      RECEIPTS_DIR: folder,
+      FOUNDRY_FS_PERMISSIONS: `[${allow("read", CONTRACTS)},${allow("read-write", instance.dir)}]`,
+      ...env,
     },
   });
   const written = readJson(join(folder, `${receipt}.json`));
-  if (!written) throw new DevnetError(`forge script ${script} left no receipt ${receipt}.json:\n${lastLines(output)}`);
+  if (!written)
+    throw new DevnetError(`forge script ${script} left no receipt ${receipt}.json:\n${lastLines(output)}`);
   return written;
 }
 
@@ -68,16 +86,21 @@ async function deployContracts(instance) {
     network: "10.13.0.0/16",
     dstack: { kmsRoots: [ACCOUNTS.kmsRoot.address], allowAnyDevice: true },
   });
-  const { cluster } = await runScript(instance, "DeployCluster", "cluster-default", { CLUSTER_CONFIG: config });
+  const { cluster } = await runScript(instance, "DeployCluster", "cluster-default", {
+    CLUSTER_CONFIG: config,
+  });
   const { paymaster } = await runScript(instance, "DeployPaymaster", "paymaster", {
     PAYMASTER_SIGNER: ACCOUNTS.sponsor.address,
     DEPOSIT: String(100n * 10n ** 18n),
   });
-  return { cluster, paymaster, memberFactory: infra.memberFactory, clusterFactory: infra.clusterFactory };
+  const { memberFactory, memberImplementation, clusterFactory } = infra;
+  return { cluster, paymaster, memberFactory, memberImplementation, clusterFactory };
 }
 
 function hashFolder(hash, folder) {
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  );
   for (const path of entries.map((entry) => join(entry.parentPath, entry.name)).sort()) {
     hash.update(path).update(readFileSync(path));
   }
@@ -87,8 +110,14 @@ function hashFolder(hash, folder) {
 function snapshotFolder(instance) {
   const hash = createHash("sha256");
   for (const folder of ["src", "script"]) hashFolder(hash, join(CONTRACTS, folder));
-  for (const file of ["contracts/foundry.toml", "contracts/package-lock.json", "test/package-lock.json",
-    "test/devnet/lib/deploy.mjs", "test/devnet/lib/chain.mjs"]) hash.update(readFileSync(join(ROOT, file)));
+  for (const file of [
+    "contracts/foundry.toml",
+    "contracts/package-lock.json",
+    "test/package-lock.json",
+    "test/devnet/lib/deploy.mjs",
+    "test/devnet/lib/chain.mjs",
+  ])
+    hash.update(readFileSync(join(ROOT, file)));
   return join(instance.cache, `chain-${hash.digest("hex").slice(0, 16)}`);
 }
 
@@ -100,6 +129,8 @@ function replaceSnapshots(instance, folder, built) {
 }
 
 async function buildSnapshot(instance, folder) {
+  await stopService(instance, "chain"); // an attempt that failed half-way may have left it
+  rmSync(chainStateFile(instance), { force: true });
   await startService(instance, "chain", { instant: true });
   const deployment = await deployContracts(instance);
   await startService(instance, "bundler"); // puts its simulation contracts on the chain
@@ -118,7 +149,8 @@ export async function ensureDeployment(instance, step) {
   const present = readJson(deploymentFile(instance));
   if (present) return present;
   const folder = snapshotFolder(instance);
-  if (!existsSync(folder)) await step("contracts", "deploying; kept for the next time", () => buildSnapshot(instance, folder));
+  if (!existsSync(folder))
+    await step("contracts", "deploying; kept for the next time", () => buildSnapshot(instance, folder));
   copyFileSync(join(folder, "chain.json"), chainStateFile(instance));
   copyFileSync(join(folder, "deployment.json"), deploymentFile(instance));
   return readJson(deploymentFile(instance));
@@ -129,15 +161,20 @@ export async function deployMembers(instance, { cluster, memberFactory }, salts)
   const client = chainClient(instance);
   const factory = { address: memberFactory, abi: contractAbi("ClusterMemberFactory") };
   const ask = (functionName, args) => client.readContract({ ...factory, functionName, args });
-  const members = await Promise.all(salts.map(async (number) => {
-    const salt = numberToHex(number, { size: 32 });
-    const address = await ask("predictMemberAddress", [cluster, salt]);
-    return { salt, address, deployed: await ask("isOurMember", [address]) };
-  }));
+  const members = await Promise.all(
+    salts.map(async (number) => {
+      const salt = numberToHex(number, { size: 32 });
+      const address = await ask("predictMemberAddress", [cluster, salt]);
+      return { salt, address, deployed: await ask("isOurMember", [address]) };
+    }),
+  );
   const missing = members.filter((member) => !member.deployed);
-  await sendAll(instance, missing.map(({ salt }) => ({
-    to: memberFactory,
-    data: encodeFunctionData({ abi: factory.abi, functionName: "deployMember", args: [cluster, salt] }),
-  })));
+  await sendAll(
+    instance,
+    missing.map(({ salt }) => ({
+      to: memberFactory,
+      data: encodeFunctionData({ abi: factory.abi, functionName: "deployMember", args: [cluster, salt] }),
+    })),
+  );
   return members.map(({ address }) => address);
 }

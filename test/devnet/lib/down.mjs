@@ -1,4 +1,5 @@
-// `devnet down`: the rooms end, and with them their processes, links, mounts and namespaces; then the files go.
+// `devnet down`: the rooms end, and with them their processes, links, mounts and namespaces; then the files
+// go.
 
 import { removeFolders } from "./instance.mjs";
 import { destroyRooms } from "./room.mjs";

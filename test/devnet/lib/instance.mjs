@@ -10,14 +10,22 @@ export const BUILD = resolve(ROOT, process.env.DEVNET_BUILD ?? "build");
 
 export function openInstance(name = "dev") {
   if (!/^[a-z][a-z0-9-]{0,15}$/.test(name)) {
-    throw new DevnetError(`instance name "${name}": a lower-case letter, then at most 15 letters, digits or -`);
+    throw new DevnetError(
+      `instance name "${name}": a lower-case letter, then at most 15 letters, digits or -`,
+    );
   }
   const base = resolve(process.env.DEVNET_DIR ?? join(ROOT, ".devnet"));
   const dir = join(base, name);
   const part = (folder) => join(dir, folder);
   return {
-    name, dir, cache: join(base, "cache"),
-    logs: part("logs"), pids: part("pids"), nodes: part("nodes"), home: part("home"), tmp: part("tmp"),
+    name,
+    dir,
+    cache: join(base, "cache"),
+    logs: part("logs"),
+    pids: part("pids"),
+    nodes: part("nodes"),
+    home: part("home"),
+    tmp: part("tmp"),
   };
 }
 

@@ -1,5 +1,5 @@
-// A node as a QEMU guest: Debian's kernel with its WireGuard, the agent inside, its guest agent outside on the
-// world's bridge. The scripts in guest/ build, boot and enter guests.
+// A node as a QEMU guest: Debian's kernel with its WireGuard, the agent inside, its guest agent outside on
+// the world's bridge. The scripts in guest/ build, boot and enter guests.
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -21,8 +21,10 @@ const guestAgentPort = (node) => PORTS.guestAgent + node.index;
 
 // Called once before the guests of an instance boot.
 export async function buildGuestImage(instance, binaries = []) {
-  await run([join(SCRIPTS, "build"), imageFolder(instance), "--cache", instance.cache, AGENT, MESHCTL, ...binaries],
-    { timeoutMs: BUILD_MS });
+  await run(
+    [join(SCRIPTS, "build"), imageFolder(instance), "--cache", instance.cache, AGENT, MESHCTL, ...binaries],
+    { timeoutMs: BUILD_MS },
+  );
 }
 
 const quote = (text) => `'${String(text).replaceAll("'", "'\\''")}'`;
@@ -34,7 +36,10 @@ function writeFiles(instance, node) {
   const files = join(folder(instance, node), "files");
   const script = join(files, START_AGENT);
   mkdirSync(dirname(script), { recursive: true });
-  const env = { ...agentEnvironment(node), DSTACK_ENDPOINT: `http://${WORLD_ADDRESS}:${guestAgentPort(node)}` };
+  const env = {
+    ...agentEnvironment(node),
+    DSTACK_ENDPOINT: `http://${WORLD_ADDRESS}:${guestAgentPort(node)}`,
+  };
   const assignments = Object.entries(env).map(([name, value]) => `export ${name}=${quote(value)}\n`);
   writeFileSync(script, `#!/bin/sh\n${assignments.join("")}exec cluster-mesh-agent\n`, { mode: 0o755 });
   return files;
@@ -52,13 +57,37 @@ function command(instance, node, argv) {
 }
 
 async function open(instance, node) {
-  await startDaemon(instance, guestAgentDaemon(node), guestAgentCommand(node, `${WORLD_ADDRESS}:${guestAgentPort(node)}`));
+  await startDaemon(
+    instance,
+    guestAgentDaemon(node),
+    guestAgentCommand(node, `${WORLD_ADDRESS}:${guestAgentPort(node)}`),
+  );
   if (isBooted(instance, node)) return;
-  await run(inWorld(instance, [join(SCRIPTS, "run"), "--image", imageFolder(instance), "--state", folder(instance, node),
-    "--name", node.name, "--ip", `${node.address}/${PREFIX_LENGTH}`, "--dns", WORLD_ADDRESS,
-    "--tap", nodeLink(node.index), "--bridge", BRIDGE, "--files", writeFiles(instance, node)]));
-  await run(inWorld(instance, [join(SCRIPTS, "exec"), "--wait", String(BOOT_SECONDS), node.address, "--", "true"]),
-    { timeoutMs: BOOT_SECONDS * 1000 });
+  await run(
+    inWorld(instance, [
+      join(SCRIPTS, "run"),
+      "--image",
+      imageFolder(instance),
+      "--state",
+      folder(instance, node),
+      "--name",
+      node.name,
+      "--ip",
+      `${node.address}/${PREFIX_LENGTH}`,
+      "--dns",
+      WORLD_ADDRESS,
+      "--tap",
+      nodeLink(node.index),
+      "--bridge",
+      BRIDGE,
+      "--files",
+      writeFiles(instance, node),
+    ]),
+  );
+  await run(
+    inWorld(instance, [join(SCRIPTS, "exec"), "--wait", String(BOOT_SECONDS), node.address, "--", "true"]),
+    { timeoutMs: BOOT_SECONDS * 1000 },
+  );
 }
 
 async function agentPid(instance, node) {

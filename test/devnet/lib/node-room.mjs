@@ -23,7 +23,17 @@ function command(instance, node, argv) {
 export async function startGuestAgent(instance, node, options) {
   const daemon = guestAgentDaemon(node);
   await startDaemon(instance, daemon, guestAgentCommand(node, GUEST_AGENT_SOCKET, options));
-  const ask = ["curl", "-s", "-m", "5", "-o", "/dev/null", "--unix-socket", GUEST_AGENT_SOCKET, "http://dstack/Info"];
+  const ask = [
+    "curl",
+    "-s",
+    "-m",
+    "5",
+    "-o",
+    "/dev/null",
+    "--unix-socket",
+    GUEST_AGENT_SOCKET,
+    "http://dstack/Info",
+  ];
   const answers = () => run(command(instance, node, ask)).then(() => true);
   await awaitDaemon(instance, daemon, answers, GUEST_AGENT_READY_MS);
 }

@@ -27,21 +27,28 @@ export function listNodes(instance) {
 
 export function recordNode(instance, index, { kind, backend }, memberContract) {
   const node = {
-    name: nodeName(index), index, kind, backend, memberContract,
-    address: nodeAddress(index), gatewayAddress: gatewayAddress(index),
+    name: nodeName(index),
+    index,
+    kind,
+    backend,
+    memberContract,
+    address: nodeAddress(index),
+    gatewayAddress: gatewayAddress(index),
   };
   writeJson(recordFile(instance, node.name), node);
   publishNode(instance, node);
   return node;
 }
 
-// Opens the node's surroundings and its guest agent, and starts the agent; what is there already is left alone.
+// Opens the node's surroundings and its guest agent, and starts the agent; what is there already is left
+// alone.
 export async function startNode(instance, node) {
   await KINDS[node.kind].open(instance, node);
   await KINDS[node.kind].startAgent(instance, node);
 }
 
-// The agent alone ends: guest agent, surroundings and the WireGuard device stay, as when a container restarts.
+// The agent alone ends: guest agent, surroundings and the WireGuard device stay, as when a container
+// restarts.
 export const stopNode = (instance, node, signal) => KINDS[node.kind].stopAgent(instance, node, signal);
 
 // The agent's pid (in a guest: as the guest counts), or 0.
@@ -57,7 +64,10 @@ export const runInNode = (instance, node, argv, options) => run(inNode(instance,
 // What meshctl answers inside a node: an object for each line.
 export async function meshctl(instance, node, ...words) {
   const lines = await runInNode(instance, node, ["meshctl", ...words, "--json"]);
-  return lines.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  return lines
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
 }
 
 // Which backend a node has and what it runs in. Only the host can say whether its kernel has WireGuard.
@@ -67,7 +77,10 @@ export async function chooseBackend(wanted) {
   }
   if (wanted === "userspace") return { kind: "room", backend: "userspace" };
   const probe = ["unshare", "--net", "ip", "link", "add", "probe", "type", "wireguard"];
-  const inKernel = await run(probe).then(() => true, () => false);
+  const inKernel = await run(probe).then(
+    () => true,
+    () => false,
+  );
   if (inKernel) return { kind: "room", backend: "kernel" };
   return wanted === "kernel" ? { kind: "guest", backend: "kernel" } : { kind: "room", backend: "userspace" };
 }

@@ -1,11 +1,12 @@
-// Rooms: the namespaces of the world and of each node, held by one process each (see room.sh). Rooms are found by
-// that process's command line, never by a recorded pid, so nothing can be left behind or mistaken for ours.
+// Rooms: the namespaces of the world and of each node, held by one process each (see room.sh). Rooms are
+// found by that process's command line, never by a recorded pid, so nothing can be left behind or mistaken
+// for ours.
 
 import { spawn } from "node:child_process";
 import { existsSync, openSync, closeSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { DevnetError, lastLines, run, waitFor } from "./run.mjs";
+import { DevnetError, lastLinesOf, run, waitFor } from "./run.mjs";
 import { WORLD_ADDRESS } from "./topology.mjs";
 
 const ROOM_SCRIPT = fileURLToPath(new URL("room.sh", import.meta.url));
@@ -60,13 +61,17 @@ export async function createRoom(instance, room) {
   let ended = false;
   holder.on("error", () => (ended = true));
   holder.on("exit", () => (ended = true));
-  await waitFor(`room ${room}`, () => {
-    if (ended) {
-      const reason = `room ${room} did not open: ${lastLines(readFileSync(logFile, "utf8")) || "no unshare"}`;
-      throw Object.assign(new DevnetError(reason), { fatal: true });
-    }
-    return existsSync(readyFile);
-  }, { everyMs: 10 });
+  await waitFor(
+    `room ${room}`,
+    () => {
+      if (ended) {
+        const reason = lastLinesOf(logFile) || "no unshare";
+        throw Object.assign(new DevnetError(`room ${room} did not open: ${reason}`), { fatal: true });
+      }
+      return existsSync(readyFile);
+    },
+    { everyMs: 10 },
+  );
   holder.unref();
   rmSync(readyFile);
   rmSync(logFile);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The first process of a room: a set of namespaces (network, mounts, processes, host name) in which a node or the
-# world's services live. Everything in the room ends with this process, and the kernel takes the namespaces, mounts
-# and links back. Its command line is how lib/room.mjs finds it again.
+# The first process of a room: a set of namespaces (network, mounts, processes, host name) in which a node or
+# the world's services live. Everything in the room ends with this process, and the kernel takes the
+# namespaces, mounts and links back. Its command line is how lib/room.mjs finds it again.
 #   room.sh INSTANCE_DIR ROOM RESOLV_CONF READY_FILE
 set -euo pipefail
 room=$2 resolv_conf=$3 ready_file=$4

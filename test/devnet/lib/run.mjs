@@ -14,7 +14,8 @@ export function lastLines(text, count = LAST_LINES) {
   return text.trimEnd().split("\n").slice(-count).map(short).join("\n");
 }
 
-export const lastLinesOf = (file, count) => (existsSync(file) ? lastLines(readFileSync(file, "utf8"), count) : "");
+export const lastLinesOf = (file, count) =>
+  existsSync(file) ? lastLines(readFileSync(file, "utf8"), count) : "";
 
 // Runs a program to its end and gives what it wrote to stdout; a failure carries the end of what it said.
 export function run(argv, { cwd, env, input, timeoutMs = 60_000 } = {}) {

@@ -1,5 +1,5 @@
-// The world's services, in the order in which they start. Each has a command and a question that it answers once it
-// is up. All of them are the real programs.
+// The world's services, in the order in which they start. Each has a command and a question that it answers
+// once it is up. All of them are the real programs.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,17 @@ import { ACCOUNTS, ENTRY_POINT, chainStateFile } from "./chain.mjs";
 import { awaitDaemon, daemonPid, startDaemon, stopDaemon } from "./daemon.mjs";
 import { ROOT } from "./instance.mjs";
 import { httpGet, jsonRpc } from "./world.mjs";
-import { BUNDLER_URL, CHAIN_ID, GATEWAY_DOMAIN, NODE_DOMAIN, PORTS, RPC_URL, WORKER_URL, WORLD, WORLD_ADDRESS } from "./topology.mjs";
+import {
+  BUNDLER_URL,
+  CHAIN_ID,
+  GATEWAY_DOMAIN,
+  NODE_DOMAIN,
+  PORTS,
+  RPC_URL,
+  WORKER_URL,
+  WORLD,
+  WORLD_ADDRESS,
+} from "./topology.mjs";
 
 const BIN = join(ROOT, "test/node_modules/.bin");
 const ANVIL = join(ROOT, "test/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil");
@@ -16,47 +26,114 @@ export const SPONSOR_TOKEN = "devnet";
 
 const namesFolder = (instance) => join(instance.dir, "names");
 
-// Exact names come from the folder, one file per node (see publishNode); any other ingress name leads to the gateway
-// all the same, as a wildcard record would.
+// Exact names come from the folder, one file per node (see publishNode); any other ingress name leads to the
+// gateway all the same, as a wildcard record would.
 const names = {
   argv: (instance) => {
     mkdirSync(namesFolder(instance), { recursive: true });
-    return ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--pid-file=", "--log-facility=-",
-      "--no-resolv", "--no-hosts", "--cache-size=0", `--listen-address=${WORLD_ADDRESS}`, "--bind-interfaces",
-      `--local=/${NODE_DOMAIN}/`, `--address=/${GATEWAY_DOMAIN}/${WORLD_ADDRESS}`, `--hostsdir=${namesFolder(instance)}`];
+    return [
+      "dnsmasq",
+      "--keep-in-foreground",
+      "--conf-file=/dev/null",
+      "--user=root",
+      "--pid-file=",
+      "--log-facility=-",
+      "--no-resolv",
+      "--no-hosts",
+      "--cache-size=0",
+      `--listen-address=${WORLD_ADDRESS}`,
+      "--bind-interfaces",
+      `--local=/${NODE_DOMAIN}/`,
+      `--address=/${GATEWAY_DOMAIN}/${WORLD_ADDRESS}`,
+      `--hostsdir=${namesFolder(instance)}`,
+    ];
   },
   probe: (instance) => daemonPid(instance, { name: "names", room: WORLD }),
 };
 
 const chain = {
-  argv: (instance, { instant } = {}) => [ANVIL, "--host", WORLD_ADDRESS, "--port", String(PORTS.chain),
-    "--chain-id", String(CHAIN_ID), ...(instant ? [] : ["--block-time", "1"]), "--state", chainStateFile(instance)],
+  argv: (instance, { instant } = {}) => [
+    ANVIL,
+    "--host",
+    WORLD_ADDRESS,
+    "--port",
+    String(PORTS.chain),
+    "--chain-id",
+    String(CHAIN_ID),
+    ...(instant ? [] : ["--block-time", "1"]),
+    "--state",
+    chainStateFile(instance),
+  ],
   probe: (instance) => jsonRpc(instance, RPC_URL, "eth_chainId"),
 };
 
 const bundler = {
-  argv: () => [join(BIN, "alto"), "run", "--entrypoints", ENTRY_POINT, "--executor-private-keys", ACCOUNTS.executor.key,
-    "--utility-private-key", ACCOUNTS.utility.key, "--min-executor-balance", "0", "--safe-mode", "false",
-    "--rpc-url", RPC_URL, "--port", String(PORTS.bundler), "--log-level", "warn"],
+  argv: () => [
+    join(BIN, "alto"),
+    "run",
+    "--entrypoints",
+    ENTRY_POINT,
+    "--executor-private-keys",
+    ACCOUNTS.executor.key,
+    "--utility-private-key",
+    ACCOUNTS.utility.key,
+    "--min-executor-balance",
+    "0",
+    "--safe-mode",
+    "false",
+    "--rpc-url",
+    RPC_URL,
+    "--port",
+    String(PORTS.bundler),
+    "--log-level",
+    "warn",
+  ],
   probe: (instance) => jsonRpc(instance, BUNDLER_URL, "eth_supportedEntryPoints"),
 };
 
 const worker = {
   argv: (instance, deployment) => {
     const file = join(instance.dir, "worker.env");
-    writeFileSync(file, [`CHAIN_ID=${CHAIN_ID}`, `RPC_URL=${RPC_URL}`,
-      `CLUSTER_FACTORIES=${deployment.clusterFactory}`, `MEMBER_FACTORIES=${deployment.memberFactory}`,
-      `PAYMASTER=${deployment.paymaster}`, `PAYMASTER_SIGNER_KEY=${ACCOUNTS.sponsor.key}`, `TOKEN=${SPONSOR_TOKEN}`,
-      ""].join("\n"), { mode: 0o600 });
-    return [WRANGLER, "dev", "--local", "--cwd", join(ROOT, "worker"), "--ip", WORLD_ADDRESS,
-      "--port", String(PORTS.worker), "--inspector-port", "9229", "--show-interactive-dev-session=false",
-      "--persist-to", join(instance.dir, "worker"), "--env-file", file];
+    writeFileSync(
+      file,
+      [
+        `CHAIN_ID=${CHAIN_ID}`,
+        `RPC_URL=${RPC_URL}`,
+        `CLUSTER_FACTORIES=${deployment.clusterFactory}`,
+        `MEMBER_FACTORIES=${deployment.memberFactory}`,
+        `PAYMASTER=${deployment.paymaster}`,
+        `PAYMASTER_SIGNER_KEY=${ACCOUNTS.sponsor.key}`,
+        `TOKEN=${SPONSOR_TOKEN}`,
+        "",
+      ].join("\n"),
+      { mode: 0o600 },
+    );
+    return [
+      WRANGLER,
+      "dev",
+      "--local",
+      "--cwd",
+      join(ROOT, "worker"),
+      "--ip",
+      WORLD_ADDRESS,
+      "--port",
+      String(PORTS.worker),
+      "--inspector-port",
+      "9229",
+      "--show-interactive-dev-session=false",
+      "--persist-to",
+      join(instance.dir, "worker"),
+      "--env-file",
+      file,
+    ];
   },
   env: { WRANGLER_SEND_METRICS: "false", CI: "1", NO_COLOR: "1" },
   probe: (instance) => httpGet(instance, WORLD, `${WORKER_URL}/healthz`),
 };
 
 // Routes by the ClientHello's server name, as the platform's gateway does, and passes bytes through.
+const INGRESS_NAME = `^(?<app>[0-9a-f]{40})-${PORTS.ingress}s\\.${GATEWAY_DOMAIN.replaceAll(".", "\\.")}$`;
+
 const gatewayConfig = `
 daemon off;
 master_process off;
@@ -72,7 +149,7 @@ stream {
   resolver ${WORLD_ADDRESS} valid=1s ipv6=off;
   map $ssl_preread_server_name $node {
     default "";
-    "~^(?<app>[0-9a-f]{40})-${PORTS.ingress}s\\.${GATEWAY_DOMAIN.replaceAll(".", "\\.")}$" $app.${NODE_DOMAIN}:${PORTS.ingress};
+    "~${INGRESS_NAME}" $app.${NODE_DOMAIN}:${PORTS.ingress};
   }
   server {
     listen ${PORTS.gateway};
@@ -91,8 +168,11 @@ const gateway = {
     writeFileSync(file, gatewayConfig);
     return ["nginx", "-p", instance.dir, "-e", "stderr", "-c", file];
   },
-  probe: (instance) => httpGet(instance, WORLD, `http://${WORLD_ADDRESS}:${PORTS.gateway}/`).then(
-    () => true, (error) => error.code === 52 /* it answers, with nothing: a server of TLS only */),
+  probe: (instance) =>
+    httpGet(instance, WORLD, `http://${WORLD_ADDRESS}:${PORTS.gateway}/`).then(
+      () => true,
+      (error) => error.code === 52 /* it answers, with nothing: a server of TLS only */,
+    ),
 };
 
 export const SERVICES = { names, chain, bundler, worker, gateway };
@@ -115,6 +195,9 @@ export const stopService = (instance, name, signal) =>
 // Makes a node's names known: where the gateway finds it, and the gateway's address for it.
 export function publishNode(instance, node) {
   const app = node.memberContract.slice(2).toLowerCase();
-  writeFileSync(join(namesFolder(instance), node.name),
-    `${node.address} ${app}.${NODE_DOMAIN}\n${node.gatewayAddress} ${app}-${PORTS.ingress}s.${GATEWAY_DOMAIN}\n`);
+  writeFileSync(
+    join(namesFolder(instance), node.name),
+    `${node.address} ${app}.${NODE_DOMAIN}\n` +
+      `${node.gatewayAddress} ${app}-${PORTS.ingress}s.${GATEWAY_DOMAIN}\n`,
+  );
 }

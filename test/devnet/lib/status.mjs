@@ -11,8 +11,17 @@ export async function observeNode(instance, node) {
   const view = { name, backend: kind === "guest" ? "kernel (guest)" : backend, address, memberContract, pid };
   if (!pid) return { ...view, phase: "stopped" };
   try {
-    const [[status], peers] = await Promise.all([meshctl(instance, node, "status"), meshctl(instance, node, "peers")]);
-    return { ...view, phase: status.phase, reason: status.reason, meshAddress: status.self?.mesh_ipv4, peers };
+    const [[status], peers] = await Promise.all([
+      meshctl(instance, node, "status"),
+      meshctl(instance, node, "peers"),
+    ]);
+    return {
+      ...view,
+      phase: status.phase,
+      reason: status.reason,
+      meshAddress: status.self?.mesh_ipv4,
+      peers,
+    };
   } catch {
     return { ...view, phase: "starting" };
   }
@@ -21,7 +30,9 @@ export async function observeNode(instance, node) {
 export async function observe(instance) {
   const nodes = await Promise.all(listNodes(instance).map((node) => observeNode(instance, node)));
   const services = Object.keys(SERVICES).map((name) => ({
-    name, port: PORTS[name] ?? 53, pid: servicePid(instance, name),
+    name,
+    port: PORTS[name] ?? 53,
+    pid: servicePid(instance, name),
   }));
   return { instance: instance.name, directory: instance.dir, services, nodes };
 }
@@ -30,7 +41,14 @@ export async function observe(instance) {
 export function formatTable(header, rows) {
   const lines = [header, ...rows].map((row) => row.map((cell) => String(cell ?? "-")));
   const widths = header.map((_, column) => Math.max(...lines.map((line) => line[column].length)));
-  return lines.map((line) => line.map((cell, column) => cell.padEnd(widths[column])).join("  ").trimEnd()).join("\n");
+  return lines
+    .map((line) =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column]))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
 }
 
 export function formatServices(services) {
@@ -45,7 +63,14 @@ function describePeers(peers = []) {
 }
 
 export function formatNodes(nodes) {
-  const rows = nodes.map(({ name, phase, meshAddress, peers, backend, address, pid }) =>
-    [name, phase, meshAddress, ...describePeers(peers), backend, address, pid || "-"]);
+  const rows = nodes.map(({ name, phase, meshAddress, peers, backend, address, pid }) => [
+    name,
+    phase,
+    meshAddress,
+    ...describePeers(peers),
+    backend,
+    address,
+    pid || "-",
+  ]);
   return formatTable(["NODE", "PHASE", "MESH ADDRESS", "UP", "TRANSPORT", "BACKEND", "ADDRESS", "PID"], rows);
 }

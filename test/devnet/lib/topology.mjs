@@ -2,8 +2,8 @@
 //
 //   10.99.0.1     the world: chain, bundler, worker, name server, gateway
 //   10.99.1.<i>   node i
-//   10.99.2.<i>   where node i's name leads: the gateway again, with an address of its own for each node, so that
-//                 what two nodes say to each other can be told apart and cut (devnet partition)
+//   10.99.2.<i>   where node i's name leads: the gateway again, with an address of its own for each node, so
+//                 that what two nodes say to each other can be told apart and cut (devnet partition)
 
 export const WORLD = "world";
 export const WORLD_ADDRESS = "10.99.0.1";
@@ -11,7 +11,15 @@ export const PREFIX_LENGTH = 16;
 export const BRIDGE = "br0";
 export const MAX_NODES = 250;
 
-export const PORTS = { chain: 8545, bundler: 4337, worker: 8787, gateway: 443, ingress: 51900, guestAgent: 20000, guestControl: 1 };
+export const PORTS = {
+  chain: 8545,
+  bundler: 4337,
+  worker: 8787,
+  gateway: 443,
+  ingress: 51900,
+  guestAgent: 20000,
+  guestControl: 1,
+};
 
 export const CHAIN_ID = 31337;
 export const RPC_URL = `http://${WORLD_ADDRESS}:${PORTS.chain}`;

@@ -1,16 +1,17 @@
-// `devnet up`: brings an instance to N healthy nodes from wherever it is. What runs is left alone, so the same call
-// starts a mesh, adds nodes to it and mends it.
+// `devnet up`: brings an instance to N healthy nodes from wherever it is. What runs is left alone, so the
+// same call starts a mesh, adds nodes to it and mends it.
 
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AGENT, MESHCTL } from "./agent.mjs";
+import { logFile } from "./daemon.mjs";
 import { deployMembers, ensureDeployment } from "./deploy.mjs";
 import { createFolders, removeFolders } from "./instance.mjs";
 import { agentLog, chooseBackend, findNode, listNodes, recordNode, startNode } from "./node.mjs";
 import { buildGuestImage } from "./node-guest.mjs";
 import { destroyRooms, findRooms } from "./room.mjs";
 import { DevnetError, lastLinesOf } from "./run.mjs";
-import { SERVICES, startService } from "./services.mjs";
+import { SERVICES, servicePid, startService } from "./services.mjs";
 import { observeNode } from "./status.mjs";
 import { MAX_NODES, WORLD, nodeName } from "./topology.mjs";
 import { createWorld } from "./world.mjs";
@@ -33,7 +34,8 @@ function checkPrerequisites(count) {
     throw new DevnetError(`--nodes: a number from 1 to ${MAX_NODES}`);
   }
   for (const program of [AGENT, MESHCTL]) {
-    if (!existsSync(program)) throw new DevnetError(`${program} is missing: run make build, or set DEVNET_BUILD`);
+    if (!existsSync(program))
+      throw new DevnetError(`${program} is missing: run make build, or set DEVNET_BUILD`);
   }
 }
 
@@ -51,18 +53,25 @@ async function startServices(instance, say) {
   await startService(instance, "chain");
   const others = Object.keys(SERVICES).filter((name) => !["names", "chain"].includes(name));
   const started = step(say, "services", others.join(", "), () =>
-    Promise.all(others.map((name) => startService(instance, name, deployment))));
+    Promise.all(others.map((name) => startService(instance, name, deployment))),
+  );
   return { deployment, started };
 }
 
 async function recordNodes(instance, deployment, count, backend) {
-  const indices = Array.from({ length: count }, (_, i) => i + 1).filter((i) => !findNode(instance, nodeName(i)));
+  const indices = Array.from({ length: count }, (_, i) => i + 1).filter(
+    (i) => !findNode(instance, nodeName(i)),
+  );
   if (indices.length === 0) return;
   const members = await deployMembers(instance, deployment, indices);
   indices.forEach((index, i) => recordNode(instance, index, backend, members[i]));
 }
 
-export async function up(instance, { nodes: count = 3, backend: wanted = "auto", guestBinaries, watch } = {}, say = () => {}) {
+export async function up(
+  instance,
+  { nodes: count = 3, backend: wanted = "auto", guestBinaries, watch } = {},
+  say = () => {},
+) {
   checkPrerequisites(count);
   const backend = await chooseBackend(wanted);
   await startOver(instance);
@@ -72,14 +81,17 @@ export async function up(instance, { nodes: count = 3, backend: wanted = "auto",
   const [nodes] = await Promise.all([
     (async () => {
       await step(say, "members", `member contracts for ${count} nodes`, () =>
-        recordNodes(instance, deployment, count, backend));
+        recordNodes(instance, deployment, count, backend),
+      );
       return listNodes(instance);
     })(),
     started,
-    backend.kind === "guest" && step(say, "guests", "kernel and initramfs", () => buildGuestImage(instance, guestBinaries)),
+    backend.kind === "guest" &&
+      step(say, "guests", "kernel and initramfs", () => buildGuestImage(instance, guestBinaries)),
   ]);
   await step(say, "nodes", nodes.map((node) => node.name).join(" "), () =>
-    Promise.all(nodes.map((node) => startNode(instance, node))));
+    Promise.all(nodes.map((node) => startNode(instance, node))),
+  );
   await awaitHealthy(instance, nodes, { watch, say });
 }
 
@@ -101,12 +113,19 @@ export async function awaitHealthy(instance, nodes, { watch, say = () => {}, tim
   }
 }
 
-// Which node hangs where, and its last words.
+// Which node hangs where and which service has ended, and their last words.
 function explain(instance, nodes, waiting) {
-  const parts = waiting.map((view) => {
+  const hanging = waiting.map((view) => {
     const node = nodes.find(({ name }) => name === view.name);
-    const state = view.pid ? `hangs in phase ${view.phase}` : `ended in phase ${view.phase}`;
-    return `${view.name} ${state}; its last log lines:\n${lastLinesOf(agentLog(instance, node))}`;
+    const state = view.pid
+      ? `hangs in phase ${view.phase}: ${view.reason ?? "it does not answer"}`
+      : "has ended";
+    return `${view.name} ${state}\n--- ${view.name}:\n${lastLinesOf(agentLog(instance, node))}`;
   });
-  return parts.join("\n\n");
+  const ended = Object.keys(SERVICES)
+    .filter((name) => !servicePid(instance, name))
+    .map((name) => `${name} has ended\n--- ${name}:\n${lastLinesOf(logFile(instance, name))}`);
+  return [...ended, ...hanging, "It is left as it is: devnet status, devnet logs; devnet down ends it."].join(
+    "\n\n",
+  );
 }

@@ -1,9 +1,18 @@
-// The room that every node sees as the outside: a bridge, and on it the services. Nodes hang on isolated ports: they
-// reach the world and nothing else, and only the gateway reaches them, at one port.
+// The room that every node sees as the outside: a bridge, and on it the services. Nodes hang on isolated
+// ports: they reach the world and nothing else, and only the gateway reaches them, at one port.
 
 import { findRoom, findRooms, configureNetwork, createRoom, inRoom } from "./room.mjs";
 import { run } from "./run.mjs";
-import { BRIDGE, PORTS, PREFIX_LENGTH, WORLD, WORLD_ADDRESS, gatewayAddress, nodeAddress, nodeLink } from "./topology.mjs";
+import {
+  BRIDGE,
+  PORTS,
+  PREFIX_LENGTH,
+  WORLD,
+  WORLD_ADDRESS,
+  gatewayAddress,
+  nodeAddress,
+  nodeLink,
+} from "./topology.mjs";
 
 // A bridge without an address of its own takes one of its ports', and a node that joins would change it.
 const BRIDGE_MAC = "02:00:0a:63:00:01";
@@ -29,12 +38,15 @@ table inet devnet {
 export async function createWorld(instance) {
   if (findRooms(instance).has(WORLD)) return;
   const room = await createRoom(instance, WORLD);
-  await configureNetwork(room, `
+  await configureNetwork(
+    room,
+    `
     ip link add ${BRIDGE} address ${BRIDGE_MAC} type bridge
     ip address add ${WORLD_ADDRESS}/${PREFIX_LENGTH} dev ${BRIDGE}
     ip link set ${BRIDGE} up
     ip route add local 10.99.2.0/24 dev ${BRIDGE}
-    nft -f - <<'END'\n${FIREWALL}\nEND`);
+    nft -f - <<'END'\n${FIREWALL}\nEND`,
+  );
 }
 
 const attachScript = (link) => `
@@ -44,20 +56,29 @@ const attachScript = (link) => `
 // A node in a room of its own gets one end of a cable as eth0.
 export async function plugRoom(instance, room, index) {
   const link = nodeLink(index);
-  await configureNetwork(findRoom(instance, WORLD), `
+  await configureNetwork(
+    findRoom(instance, WORLD),
+    `
     ip link add ${link} type veth peer name eth0 netns ${room}
-    ${attachScript(link)}`);
-  await configureNetwork(room, `
+    ${attachScript(link)}`,
+  );
+  await configureNetwork(
+    room,
+    `
     ip address add ${nodeAddress(index)}/${PREFIX_LENGTH} dev eth0
-    ip link set eth0 up`);
+    ip link set eth0 up`,
+  );
 }
 
 // A guest gets a tap device, whose other end is the guest's eth0.
 export async function plugGuest(instance, index) {
   const link = nodeLink(index);
-  await configureNetwork(findRoom(instance, WORLD), `
+  await configureNetwork(
+    findRoom(instance, WORLD),
+    `
     ip tuntap add ${link} mode tap
-    ${attachScript(link)}`);
+    ${attachScript(link)}`,
+  );
 }
 
 export async function unplug(instance, index) {
@@ -67,14 +88,23 @@ export async function unplug(instance, index) {
 // What one node says to another goes to the gateway's address for that other node, and comes back from there.
 function pathsBetween(a, b) {
   const paths = [];
-  for (const [from, to] of [[a, b], [b, a]]) {
-    paths.push(`${nodeAddress(from)} . ${gatewayAddress(to)}`, `${gatewayAddress(to)} . ${nodeAddress(from)}`);
+  for (const [from, to] of [
+    [a, b],
+    [b, a],
+  ]) {
+    paths.push(
+      `${nodeAddress(from)} . ${gatewayAddress(to)}`,
+      `${gatewayAddress(to)} . ${nodeAddress(from)}`,
+    );
   }
   return paths.join(", ");
 }
 
 export function partition(instance, a, b) {
-  return configureNetwork(findRoom(instance, WORLD), `nft add element inet devnet parted '{ ${pathsBetween(a, b)} }'`);
+  return configureNetwork(
+    findRoom(instance, WORLD),
+    `nft add element inet devnet parted '{ ${pathsBetween(a, b)} }'`,
+  );
 }
 
 export function heal(instance) {
@@ -89,9 +119,24 @@ export function httpGet(instance, room, url, timeoutSeconds = 5) {
 
 export async function jsonRpc(instance, url, method, params = []) {
   const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
-  const curl = ["curl", "-sS", "-m", "10", "--noproxy", "*", "-H", "content-type: application/json", "-d", "@-", url];
-  const answer = await run([...inRoom(findRoom(instance, WORLD), { network: true }), ...curl], { input: body });
+  const curl = [
+    "curl",
+    "-sS",
+    "-m",
+    "10",
+    "--noproxy",
+    "*",
+    "-H",
+    "content-type: application/json",
+    "-d",
+    "@-",
+    url,
+  ];
+  const answer = await run([...inRoom(findRoom(instance, WORLD), { network: true }), ...curl], {
+    input: body,
+  });
   const { result, error } = JSON.parse(answer);
-  if (error) throw Object.assign(new Error(`${method}: ${error.message}`), error); // code and data, as viem wants them
+  // viem looks for the code and the data of an error.
+  if (error) throw Object.assign(new Error(`${method}: ${error.message}`), error);
   return result;
 }

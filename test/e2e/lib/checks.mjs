@@ -1,4 +1,5 @@
-// What must hold of a mesh, asked of witnesses that are not ours: viem for the registry, wg and ping for the device.
+// What must hold of a mesh, asked of witnesses that are not ours: viem for the registry, wg and ping for the
+// device.
 
 import assert from "node:assert/strict";
 import { concat, keccak256, sliceHex, stringToHex } from "viem";
@@ -21,18 +22,24 @@ export function meshIpv6(cluster, memberId) {
   return ipv6Text(digits.match(/.{4}/g));
 }
 
-const loopbackOf = (index) => `127.${64 + (((index + 1) >> 16) & 63)}.${((index + 1) >> 8) & 255}.${(index + 1) & 255}`;
+const loopbackOf = (index) =>
+  `127.${64 + (((index + 1) >> 16) & 63)}.${((index + 1) >> 8) & 255}.${(index + 1) & 255}`;
 
 // The live members as the contract has them, with everything that follows from it for a peer.
 export async function registry(instance, cluster) {
   const [page] = await readCluster(instance, cluster, "membersPage", [0n, 1000n]);
-  return page.map(({ memberId, record }, index) => ({
-    index, memberId, memberContract: record.memberContract, removed: record.removed,
-    wgPubKey: Buffer.from(record.wgPubKey.slice(2), "hex").toString("base64"),
-    meshIpv4: dotted(record.meshIp),
-    meshIpv6: meshIpv6(cluster, memberId),
-    endpoint: `${loopbackOf(index)}:51901`,
-  })).filter((member) => !member.removed);
+  return page
+    .map(({ memberId, record }, index) => ({
+      index,
+      memberId,
+      memberContract: record.memberContract,
+      removed: record.removed,
+      wgPubKey: Buffer.from(record.wgPubKey.slice(2), "hex").toString("base64"),
+      meshIpv4: dotted(record.meshIp),
+      meshIpv6: meshIpv6(cluster, memberId),
+      endpoint: `${loopbackOf(index)}:51901`,
+    }))
+    .filter((member) => !member.removed);
 }
 
 export const recordOf = (members, node) =>
@@ -40,27 +47,42 @@ export const recordOf = (members, node) =>
 
 export async function wgPeers(instance, node) {
   const dump = await runInNode(instance, node, ["wg", "show", INTERFACE, "dump"]);
-  return dump.trim().split("\n").slice(1).map((line) => {
-    const [publicKey, , endpoint, allowedIps, handshake, , , keepalive] = line.split("\t");
-    return { publicKey, endpoint, allowedIps: allowedIps.split(",").sort(), handshake: Number(handshake), keepalive };
-  });
+  return dump
+    .trim()
+    .split("\n")
+    .slice(1)
+    .map((line) => {
+      const [publicKey, , endpoint, allowedIps, handshake, , , keepalive] = line.split("\t");
+      return {
+        publicKey,
+        endpoint,
+        allowedIps: allowedIps.split(",").sort(),
+        handshake: Number(handshake),
+        keepalive,
+      };
+    });
 }
 
 // `wg show` prints exactly the other live members, each as the contract says, and each has shaken hands.
 export async function assertDeviceAgrees(instance, cluster, node) {
   const members = await registry(instance, cluster);
-  const expected = members.filter((member) => member !== recordOf(members, node)).map((member) => ({
-    publicKey: member.wgPubKey,
-    endpoint: member.endpoint,
-    allowedIps: [`${member.meshIpv4}/32`, `${member.meshIpv6}/128`].sort(),
-    keepalive: "25",
-  }));
+  const expected = members
+    .filter((member) => member !== recordOf(members, node))
+    .map((member) => ({
+      publicKey: member.wgPubKey,
+      endpoint: member.endpoint,
+      allowedIps: [`${member.meshIpv4}/32`, `${member.meshIpv6}/128`].sort(),
+      keepalive: "25",
+    }));
   const peers = await wgPeers(instance, node);
   const byKey = (a, b) => a.publicKey.localeCompare(b.publicKey);
   assert.deepEqual(peers.map(({ handshake: _, ...peer }) => peer).sort(byKey), expected.sort(byKey));
   const now = Number(await runInNode(instance, node, ["date", "+%s"]));
   for (const { handshake, publicKey } of peers) {
-    assert.ok(handshake > 0 && now - handshake < HANDSHAKE_FRESH_S, `${node.name}: no recent handshake with ${publicKey}`);
+    assert.ok(
+      handshake > 0 && now - handshake < HANDSHAKE_FRESH_S,
+      `${node.name}: no recent handshake with ${publicKey}`,
+    );
   }
 }
 
@@ -83,6 +105,8 @@ export async function assertAllPing(instance, cluster, nodes) {
 
 export async function healthz(instance, node) {
   const curl = ["curl", "-s", "-m", "5", "-w", "%{stderr}%{http_code}", "http://127.0.0.1:9090/healthz"];
-  const [body, code] = (await runInNode(instance, node, ["sh", "-c", '"$@" 2>&1; echo', "sh", ...curl])).split("\n");
+  const [body, code] = (
+    await runInNode(instance, node, ["sh", "-c", '"$@" 2>&1; echo', "sh", ...curl])
+  ).split("\n");
   return { code: Number(code), body: JSON.parse(body) };
 }

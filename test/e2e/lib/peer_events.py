@@ -1,4 +1,4 @@
-"""Reads peer events from an agent's socket with the stock protobuf runtime: a client that an application could have.
+"""Reads peer events from an agent's socket with the stock protobuf runtime, as an application could.
 
     peer_events.py SOCKET AGENT_PROTO    prints the present state, one JSON object per event, up to SYNCED
 """

@@ -8,6 +8,7 @@ import { spec as Spec } from "node:test/reporters";
 import { fileURLToPath } from "node:url";
 import { down } from "../../devnet/lib/down.mjs";
 import { openInstance } from "../../devnet/lib/instance.mjs";
+import { listNodes, stopNode } from "../../devnet/lib/node.mjs";
 import { up } from "../../devnet/lib/up.mjs";
 import { figuresFile, recordFigure } from "./mesh.mjs";
 
@@ -16,14 +17,21 @@ export const SCENARIOS_DIR = fileURLToPath(new URL("..", import.meta.url)).repla
 async function execute(files) {
   const tests = runTests({ files, concurrency: 1 });
   const counts = { passed: 0, failed: 0, skipped: 0 };
-  const count = (name) => ({ details, skip }) => {
-    if (details.type === "suite") return;
-    counts[skip === undefined ? name : "skipped"] += 1;
-  };
+  const count =
+    (name) =>
+    ({ details, skip }) => {
+      if (details.type === "suite") return;
+      counts[skip === undefined ? name : "skipped"] += 1;
+    };
   tests.on("test:pass", count("passed"));
   tests.on("test:fail", count("failed"));
   await finished(tests.compose(new Spec()).on("data", (text) => process.stdout.write(text)));
   return counts;
+}
+
+// Politely, since leaks are looked for when a program ends by itself.
+async function endNodes(instance) {
+  for (const node of listNodes(instance)) await stopNode(instance, node, "TERM");
 }
 
 const SANITIZER = /(ERROR: (Address|Leak|Thread)Sanitizer|runtime error:).*/;
@@ -38,8 +46,8 @@ function findings(instance) {
 
 // Gives the exit code.
 export async function runScenarios({ suite, files, options }) {
-  const instance = openInstance(suite);
-  process.env.DEVNET_INSTANCE = suite; // for the test files, which are processes of their own
+  process.env.DEVNET_INSTANCE ||= suite; // the test files, which are processes of their own, read it too
+  const instance = openInstance(process.env.DEVNET_INSTANCE);
   const say = (subject, text) => console.log(`${suite}: ${subject.padEnd(10)} ${text}`);
   const started = Date.now();
   let counts = { passed: 0, failed: 1, skipped: 0 };
@@ -49,6 +57,7 @@ export async function runScenarios({ suite, files, options }) {
     await up(instance, options, say);
     recordFigure(instance, `${suite}_mesh_seconds`, ((Date.now() - started) / 1000).toFixed(1));
     counts = await execute(files);
+    await endNodes(instance);
     for (const finding of findings(instance)) {
       counts.failed += 1;
       console.error(`${suite}: ${finding}`);
@@ -60,6 +69,7 @@ export async function runScenarios({ suite, files, options }) {
   if (!process.env.KEEP) await down(instance, { keepLogs: counts.failed > 0 });
   if (counts.failed > 0) console.log(`${suite}: the logs are in ${instance.logs}`);
   process.stdout.write(figures);
-  console.log(`${suite}: ${counts.passed} passed, ${counts.failed} failed${counts.skipped ? `, ${counts.skipped} skipped` : ""}`);
+  const skipped = counts.skipped ? `, ${counts.skipped} skipped` : "";
+  console.log(`${suite}: ${counts.passed} passed, ${counts.failed} failed${skipped}`);
   return counts.failed > 0 ? 1 : 0;
 }

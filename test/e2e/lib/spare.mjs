@@ -2,28 +2,73 @@
 
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { encodeDeployData, encodeFunctionData } from "viem";
 import { AGENT, agentEnvironment } from "../../devnet/lib/agent.mjs";
-import { deployMembers } from "../../devnet/lib/deploy.mjs";
+import { ACCOUNTS } from "../../devnet/lib/chain.mjs";
+import { startDaemon } from "../../devnet/lib/daemon.mjs";
+import { contractAbi, contractArtifact, deployMembers, sendAll } from "../../devnet/lib/deploy.mjs";
 import { runInNode } from "../../devnet/lib/node.mjs";
 import { room } from "../../devnet/lib/node-room.mjs";
 import { createRoom } from "../../devnet/lib/room.mjs";
 import { DevnetError } from "../../devnet/lib/run.mjs";
-import { nodeAddress } from "../../devnet/lib/topology.mjs";
+import { WORLD, WORLD_ADDRESS, nodeAddress } from "../../devnet/lib/topology.mjs";
 import { plugRoom } from "../../devnet/lib/world.mjs";
 
 export async function openSpare(instance, deployment, index) {
   const [memberContract] = await deployMembers(instance, deployment, [index]);
-  const spare = { name: `n${index}`, kind: "room", backend: "userspace", index, memberContract, address: nodeAddress(index) };
+  const spare = {
+    name: `n${index}`,
+    kind: "room",
+    backend: "userspace",
+    index,
+    memberContract,
+    address: nodeAddress(index),
+  };
   await plugRoom(instance, await createRoom(instance, spare.name), index);
   return spare;
 }
 
-// Starts an agent and waits for the first line that matches, or for its end. Gives {line, lines, code}: code is
-// undefined while the agent runs; `stop` ends it.
+// A member contract that looks right and knows the cluster, but does not come from the factory.
+export async function deployForeignMember(instance, { cluster, memberImplementation }) {
+  const initialize = encodeFunctionData({
+    abi: contractAbi("ClusterMember"),
+    functionName: "initialize",
+    args: [cluster],
+  });
+  const { abi, bytecode } = contractArtifact("ERC1967Proxy");
+  const data = encodeDeployData({ abi, bytecode: bytecode.object, args: [memberImplementation, initialize] });
+  const [{ contractAddress }] = await sendAll(instance, [{ data }]);
+  return contractAddress;
+}
+
+export async function startGullibleSponsor(instance, { paymaster }, port) {
+  const script = fileURLToPath(new URL("gullible-sponsor.mjs", import.meta.url));
+  const daemon = { name: "gullible-sponsor", room: WORLD };
+  await startDaemon(instance, daemon, [
+    process.execPath,
+    script,
+    WORLD_ADDRESS,
+    String(port),
+    paymaster,
+    ACCOUNTS.sponsor.key,
+  ]);
+}
+
+// Starts an agent and waits for the first line that matches, or for its end. Gives {line, lines, code}: code
+// is undefined while the agent runs; `stop` ends it.
 export async function startWrongAgent(instance, spare, overrides, expected, { timeoutMs = 40_000 } = {}) {
   const env = Object.entries({ ...agentEnvironment(spare), LOG_FORMAT: "json", ...overrides });
-  const assignments = env.filter(([, value]) => value !== undefined).map(([name, value]) => `${name}=${value}`);
-  const [command, ...words] = room.command(instance, spare, ["env", "-i", `PATH=${process.env.PATH}`, ...assignments, AGENT]);
+  const assignments = env
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name}=${value}`);
+  const [command, ...words] = room.command(instance, spare, [
+    "env",
+    "-i",
+    `PATH=${process.env.PATH}`,
+    ...assignments,
+    AGENT,
+  ]);
   const child = spawn(command, words, { stdio: ["ignore", "pipe", "pipe"] });
   const lines = [];
   const ended = new Promise((resolve) => child.on("close", resolve));

@@ -1,11 +1,20 @@
-// A second implementation of a node's registration, with viem and noble-curves and nothing of ours: keys from the
-// guest agent, proof, UserOperation, sponsor, bundler, receipt.
+// A second implementation of a node's registration, with viem and noble-curves and nothing of ours: keys from
+// the guest agent, proof, UserOperation, sponsor, bundler, receipt.
 
 import { request } from "node:http";
 import { ed25519, x25519 } from "@noble/curves/ed25519";
 import { secp256k1 } from "@noble/curves/secp256k1";
 import {
-  bytesToHex, concat, encodeAbiParameters, encodeFunctionData, hexToBytes, keccak256, numberToHex, pad, parseAbi, toBytes,
+  bytesToHex,
+  concat,
+  encodeAbiParameters,
+  encodeFunctionData,
+  hexToBytes,
+  keccak256,
+  numberToHex,
+  pad,
+  parseAbi,
+  toBytes,
 } from "viem";
 import { getUserOperationHash } from "viem/account-abstraction";
 import { privateKeyToAccount } from "viem/accounts";
@@ -55,44 +64,75 @@ export async function nodeKeys(instance, node) {
 function recoverPublicKey(hash, signature) {
   const bytes = hexToBytes(signature);
   const { r, s } = secp256k1.Signature.fromCompact(bytes.slice(0, 64));
-  const recovered = new secp256k1.Signature(r, s).addRecoveryBit(bytes[64] % 27).recoverPublicKey(hexToBytes(hash));
+  const recovered = new secp256k1.Signature(r, s)
+    .addRecoveryBit(bytes[64] % 27)
+    .recoverPublicKey(hexToBytes(hash));
   return bytesToHex(recovered.toRawBytes(true));
 }
 
 export async function registerCall(cluster, node, keys) {
   const member = node.memberContract;
-  const words = [{ type: "string" }, { type: "address" }, { type: "address" }, ...Array(3).fill({ type: "bytes32" })];
+  const words = [
+    { type: "string" },
+    { type: "address" },
+    { type: "address" },
+    ...Array(3).fill({ type: "bytes32" }),
+  ];
   const publicKeys = [keys.xPubKey, keys.wgPubKey, keys.ed25519PubKey];
-  const messageHash = keccak256(encodeAbiParameters(words, ["attestmesh.bind.v2", cluster, member, ...publicKeys]));
+  const messageHash = keccak256(
+    encodeAbiParameters(words, ["attestmesh.bind.v2", cluster, member, ...publicKeys]),
+  );
   const derived = bytesToHex(secp256k1.getPublicKey(hexToBytes(keys.binding.key), true));
   const [appSignature, kmsSignature] = keys.binding.chain;
   const proof = {
     codeId: pad(member, { dir: "right", size: 32 }),
     messageHash,
-    messageSignature: await privateKeyToAccount(keys.binding.key).signMessage({ message: { raw: messageHash } }),
+    messageSignature: await privateKeyToAccount(keys.binding.key).signMessage({
+      message: { raw: messageHash },
+    }),
     appSignature,
     kmsSignature,
     derivedCompressedPubkey: derived,
     appCompressedPubkey: recoverPublicKey(keccak256(toBytes(`${PURPOSE}:${derived.slice(2)}`)), appSignature),
     purpose: PURPOSE,
   };
-  return encodeFunctionData({ abi: ABI, functionName: "dstack_register", args: [proof, member, ...publicKeys] });
+  return encodeFunctionData({
+    abi: ABI,
+    functionName: "dstack_register",
+    args: [proof, member, ...publicKeys],
+  });
 }
 
 const PLACEHOLDER = concat([`0x${"ff".repeat(15)}`, `0x${"00".repeat(16)}`, `0x${"7a".repeat(33)}`, "0x1c"]);
 
 const hexFields = (operation) =>
-  Object.fromEntries(Object.entries(operation).map(([name, value]) => [name, typeof value === "bigint" ? numberToHex(value) : value]));
+  Object.fromEntries(
+    Object.entries(operation).map(([name, value]) => [
+      name,
+      typeof value === "bigint" ? numberToHex(value) : value,
+    ]),
+  );
 
 const GET_NONCE = parseAbi(["function getNonce(address sender, uint192 key) view returns (uint256)"]);
 
 // How many UserOperations a member's account has made.
-export const accountNonce = (instance, node) => chainClient(instance).readContract({
-  address: ENTRY_POINT, abi: GET_NONCE, functionName: "getNonce", args: [node.memberContract, 0n],
-});
+export const accountNonce = (instance, node) =>
+  chainClient(instance).readContract({
+    address: ENTRY_POINT,
+    abi: GET_NONCE,
+    functionName: "getNonce",
+    args: [node.memberContract, 0n],
+  });
 
 // Sends one call of a member's account, paid for by the sponsor; gives the bundler's receipt.
-export async function sendUserOperation(instance, node, signer, target, call, { token = SPONSOR_TOKEN } = {}) {
+export async function sendUserOperation(
+  instance,
+  node,
+  signer,
+  target,
+  call,
+  { token = SPONSOR_TOKEN } = {},
+) {
   const fees = await chainClient(instance).estimateFeesPerGas();
   const operation = {
     sender: node.memberContract,
@@ -100,28 +140,47 @@ export async function sendUserOperation(instance, node, signer, target, call, { 
     callData: encodeFunctionData({ abi: ABI, functionName: "execute", args: [target, 0n, call] }),
     maxFeePerGas: fees.maxFeePerGas,
     maxPriorityFeePerGas: fees.maxPriorityFeePerGas,
-    callGasLimit: 0n, verificationGasLimit: 0n, preVerificationGas: 0n,
+    callGasLimit: 0n,
+    verificationGasLimit: 0n,
+    preVerificationGas: 0n,
     signature: PLACEHOLDER,
   };
   const sponsor = async (method) => {
     const parameters = [hexFields(operation), ENTRY_POINT, numberToHex(CHAIN_ID), { token }];
-    const { sponsor: _name, ...fields } = await jsonRpc(instance, `${WORKER_URL}/erc7677`, method, parameters);
+    const { sponsor: _name, ...fields } = await jsonRpc(
+      instance,
+      `${WORKER_URL}/erc7677`,
+      method,
+      parameters,
+    );
     Object.assign(operation, fields);
   };
   await sponsor("pm_getPaymasterStubData");
-  const estimate = await jsonRpc(instance, BUNDLER_URL, "eth_estimateUserOperationGas", [hexFields(operation), ENTRY_POINT]);
+  const estimate = await jsonRpc(instance, BUNDLER_URL, "eth_estimateUserOperationGas", [
+    hexFields(operation),
+    ENTRY_POINT,
+  ]);
   const { callGasLimit, verificationGasLimit, preVerificationGas } = estimate;
   Object.assign(operation, { callGasLimit, verificationGasLimit, preVerificationGas });
   await sponsor("pm_getPaymasterData");
 
-  const numbers = Object.fromEntries(Object.entries(operation).map(([name, value]) =>
-    [name, /Gas|nonce/.test(name) ? BigInt(value) : value]));
+  const numbers = Object.fromEntries(
+    Object.entries(operation).map(([name, value]) => [name, /Gas|nonce/.test(name) ? BigInt(value) : value]),
+  );
   const hash = getUserOperationHash({
-    userOperation: numbers, entryPointAddress: ENTRY_POINT, entryPointVersion: "0.7", chainId: CHAIN_ID,
+    userOperation: numbers,
+    entryPointAddress: ENTRY_POINT,
+    entryPointVersion: "0.7",
+    chainId: CHAIN_ID,
   });
   const signature = await privateKeyToAccount(signer).signMessage({ message: { raw: hash } });
-  const sent = await jsonRpc(instance, BUNDLER_URL, "eth_sendUserOperation", [hexFields({ ...numbers, signature }), ENTRY_POINT]);
-  return waitFor("the UserOperation's receipt", () => jsonRpc(instance, BUNDLER_URL, "eth_getUserOperationReceipt", [sent]));
+  const sent = await jsonRpc(instance, BUNDLER_URL, "eth_sendUserOperation", [
+    hexFields({ ...numbers, signature }),
+    ENTRY_POINT,
+  ]);
+  return waitFor("the UserOperation's receipt", () =>
+    jsonRpc(instance, BUNDLER_URL, "eth_getUserOperationReceipt", [sent]),
+  );
 }
 
 export async function register(instance, cluster, node) {
@@ -130,5 +189,10 @@ export async function register(instance, cluster, node) {
   return { keys, receipt: await sendUserOperation(instance, node, keys.binding.key, cluster, call) };
 }
 
-export const readCluster = (instance, cluster, functionName, args = []) =>
-  chainClient(instance).readContract({ address: cluster, abi: ABI, functionName, args });
+export async function readCluster(instance, cluster, functionName, args = []) {
+  try {
+    return await chainClient(instance).readContract({ address: cluster, abi: ABI, functionName, args });
+  } catch (error) {
+    throw new Error(error.shortMessage ?? error.message); // the rest is pages of ABI
+  }
+}

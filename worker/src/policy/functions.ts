@@ -10,8 +10,9 @@ export const GROUPS = ["register-dstack", "register-operator", "keys", "messages
 export type Group = (typeof GROUPS)[number];
 
 /**
- * The ceilings of one function: half as much again as it was measured to need, or a little more. The
- * EntryPoint charges a tenth of unused call gas, so a generous limit is money.
+ * The ceilings of one function. The EntryPoint charges a tenth of unused call gas, so a generous limit is
+ * money. dstack_register, the keys and send have half as much again as Alto estimated, or more; the others
+ * are set by likeness to these and not measured.
  */
 export interface PaidFunction {
   group: Group;

@@ -47,3 +47,29 @@ export const REASONS = {
 } as const satisfies Record<string, ReasonInfo>;
 
 export type Reason = keyof typeof REASONS;
+
+/** A cap that the operator raises meanwhile should be noticed. */
+const CAP_RETRY_SECONDS = 600;
+const CHAIN_RETRY_SECONDS = 5;
+
+/** Seconds after which asking again makes sense, or null when nobody knows. */
+export function retryAfterSeconds(reason: Reason, nowMs: number): number | null {
+  switch (reason) {
+    case "sender_cap":
+    case "cluster_cap":
+    case "global_cap": {
+      const daySeconds = 24 * 60 * 60;
+      return Math.min(CAP_RETRY_SECONDS, daySeconds - (Math.floor(nowMs / 1000) % daySeconds));
+    }
+    case "chain_unavailable":
+      return CHAIN_RETRY_SECONDS;
+    default:
+      return null;
+  }
+}
+
+/** The HTTP status of a denial where the caller is one of ours. Only who is not heard at all gets an error. */
+export function statusOf(reason: Reason): number {
+  if (reason === "token_missing") return 401;
+  return reason === "token_wrong" ? 403 : 200;
+}

@@ -23,7 +23,7 @@ import { clusterAbi } from "../abi";
 import { compressedKeyToAddress, recoverSigner } from "../signature";
 import type { Reason } from "./reasons";
 
-export const BINDING_PURPOSE = "attestmesh.binding.v1";
+const BINDING_PURPOSE = "attestmesh.binding.v1";
 
 const dstackAbi = [getAbiItem({ abi: clusterAbi, name: "dstack_register" })] as const;
 const operatorAbi = [getAbiItem({ abi: clusterAbi, name: "operator_register" })] as const;

@@ -12,7 +12,7 @@ import {
   type Validity,
 } from "../paymaster";
 import type { SponsorshipRequest } from "../policy/policy";
-import { REASONS, type Reason } from "../policy/reasons";
+import { REASONS, retryAfterSeconds, statusOf, type Reason } from "../policy/reasons";
 import { checkToken, decide, type Services } from "../sponsor";
 import { readUserOperation } from "../userop";
 
@@ -43,10 +43,12 @@ function readCall(json: Json): PaymasterCall {
   if (!Array.isArray(json.params)) throw new BadRequest("params: not an array");
   const [op, entryPoint, chainId, context] = json.params as unknown[];
   const { token } = readObject(context ?? {}, "params[3]");
+  const given = readUserOperation(op, "params[0]");
+  const paymasterVerificationGasLimit = given.paymasterVerificationGasLimit || VERIFICATION_GAS;
   return {
     method,
     request: {
-      op: readUserOperation(op, "params[0]"),
+      op: { ...given, paymasterVerificationGasLimit },
       entryPoint: readAddress(entryPoint, "params[1]"),
       chainId: readQuantity(chainId, "params[2]", 64),
     },
@@ -74,23 +76,20 @@ function signedResult(
   paymaster: PaymasterConfig,
   validity: Validity,
 ): Json {
-  const signed = {
-    ...op,
-    paymasterVerificationGasLimit: op.paymasterVerificationGasLimit || VERIFICATION_GAS,
-  };
   return {
     paymaster: paymaster.address,
-    paymasterData: signPaymasterData(signed, paymaster.address, chainId, validity, paymaster.signerKey),
-    paymasterVerificationGasLimit: numberToHex(signed.paymasterVerificationGasLimit),
-    paymasterPostOpGasLimit: numberToHex(signed.paymasterPostOpGasLimit),
+    paymasterData: signPaymasterData(op, paymaster.address, chainId, validity, paymaster.signerKey),
+    paymasterVerificationGasLimit: numberToHex(op.paymasterVerificationGasLimit),
+    paymasterPostOpGasLimit: numberToHex(op.paymasterPostOpGasLimit),
   };
 }
 
-function denied(id: string | number | null, reason: Reason): Response {
+function denied(id: string | number | null, reason: Reason, nowMs: number): Response {
   const { text, final } = REASONS[reason];
   const error = { code: DENIED_CODE, message: `sponsorship denied: ${text}`, data: { reason, final } };
-  const status = reason === "token_missing" ? 401 : reason === "token_wrong" ? 403 : 200;
-  return Response.json({ jsonrpc: "2.0", id, error }, { status });
+  const seconds = retryAfterSeconds(reason, nowMs);
+  const headers = seconds === null ? {} : { "retry-after": String(seconds) };
+  return Response.json({ jsonrpc: "2.0", id, error }, { status: statusOf(reason), headers });
 }
 
 export async function handleErc7677(http: Request, services: Services): Promise<Response> {
@@ -105,7 +104,7 @@ export async function handleErc7677(http: Request, services: Services): Promise<
     const isFinal = method === "pm_getPaymasterData";
     const reason =
       (await checkToken(token || bearerToken(http), services)) ?? (await decide(request, isFinal, services));
-    if (reason !== null) return denied(id, reason);
+    if (reason !== null) return denied(id, reason, services.nowMs);
 
     const validity = validityAt(services.nowMs);
     const result = isFinal ? signedResult(request, paymaster, validity) : stubResult(paymaster, validity);

@@ -1,0 +1,51 @@
+// Somebody else changes the WireGuard device: the agent puts it right, and leaves other devices alone.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { runInNode } from "../devnet/lib/node.mjs";
+import { waitFor } from "../devnet/lib/run.mjs";
+import { INTERFACE, assertAllPing, assertDeviceAgrees, wgPeers } from "./lib/checks.mjs";
+import { cluster, instance, nodes } from "./lib/mesh.mjs";
+
+const all = nodes();
+const [node] = all;
+const REPAIR_MS = 60_000;
+const STRANGER = Buffer.alloc(32, 9).toString("base64");
+
+const repaired = () =>
+  waitFor("the repair", () => assertDeviceAgrees(instance, cluster, node).then(() => true), { timeoutMs: REPAIR_MS });
+
+const LOOK = `wg show ${INTERFACE} allowed-ips`;
+const shell = (script) => runInNode(instance, node, ["sh", "-c", script]);
+
+// Does something to the device, and waits until it is again as the contract says. The repair may take less time
+// than a second command, so the one that does the damage looks at it as well.
+async function assertRepairs(argv) {
+  const before = await shell(LOOK);
+  assert.notEqual(await shell(`${argv.join(" ")} && ${LOOK} || true`), before, "the device should differ now");
+  await repaired();
+  await assertAllPing(instance, cluster, all);
+}
+
+test("device: a peer that was removed comes back", async () => {
+  const [{ publicKey }] = await wgPeers(instance, node);
+  await assertRepairs(["wg", "set", INTERFACE, "peer", publicKey, "remove"]);
+});
+
+test("device: a peer that is no member goes", () =>
+  assertRepairs(["wg", "set", INTERFACE, "peer", STRANGER, "allowed-ips", "10.13.99.99/32"]));
+
+test("device: allowed addresses that were changed are set right", async () => {
+  const [{ publicKey }] = await wgPeers(instance, node);
+  await assertRepairs(["wg", "set", INTERFACE, "peer", publicKey, "allowed-ips", "10.13.99.98/32"]);
+});
+
+test("device: a device that was deleted is made again", () => assertRepairs(["ip", "link", "delete", INTERFACE]));
+
+test("device: another link stays as it is", async () => {
+  await runInNode(instance, node, ["ip", "link", "add", "other0", "type", "veth", "peer", "name", "other1"]);
+  const [{ publicKey }] = await wgPeers(instance, node);
+  await assertRepairs(["wg", "set", INTERFACE, "peer", publicKey, "remove"]);
+  assert.match(await runInNode(instance, node, ["ip", "link", "show", "other0"]), /other0/);
+  await runInNode(instance, node, ["ip", "link", "delete", "other0"]);
+});

@@ -66,6 +66,20 @@ test("drift: peers on streams have the large MTU, and the rest of the mesh has n
   assert.match(await shell(`ip route show dev ${INTERFACE} | grep /`), /mtu 1420/);
 });
 
+test("drift: a TCP flow goes on while its route changes between the small and the large MTU", async () => {
+  const address = await addressOf(other);
+  await runInNode(instance, other, ["iperf3", "--server", "--one-off", "--daemon"]);
+  await sleep(500);
+  const flow = shell(`iperf3 --client ${address} --time 5 --json`);
+  for (let i = 0; i < 3; i++) {
+    await sleep(1000);
+    await shell(`ip route change ${address} dev ${INTERFACE} mtu 1420`); // the agent sets it back
+  }
+  const { intervals } = JSON.parse(await flow);
+  const bytes = intervals.map(({ sum }) => sum.bytes);
+  assert.ok(bytes.length >= 5 && bytes.every((count) => count > 0), `bytes in each second: ${bytes.join(" ")}`);
+});
+
 test("drift: the mesh is whole afterwards", async () => {
   await assertAllPing(instance, cluster, nodes());
   for (const each of nodes()) await assertDeviceAgrees(instance, cluster, each);

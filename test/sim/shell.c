@@ -314,10 +314,15 @@ static void shell_reconcile(struct world *world, struct sim_node *node)
     node->drifted = false;
 }
 
-static void shell_remove_device_peer(struct sim_node *node, uint32_t index)
+/* The member's peer goes, unless it is to stay under the key it has. */
+static void shell_remove_changed(struct sim_node *node, uint32_t index)
 {
+    struct core_desired_peer peer;
+    bool wanted = core_desired_peer_at(node->core, index, &peer);
+
     for (uint32_t i = 0; i < node->device_len; i++)
-        if (node->device[i].index == index) {
+        if (node->device[i].index == index &&
+            !(wanted && bytes32_equal(&node->device[i].wg_pubkey, &peer.wg_pubkey))) {
             node->device[i] = node->device[--node->device_len];
             return;
         }
@@ -330,9 +335,9 @@ static void shell_reconcile_changes(struct sim_node *node)
     uint32_t index;
 
     for (uint32_t cursor = 0; core_next_changed_peer(node->core, &cursor, &index);)
-        shell_remove_device_peer(node, index);
+        shell_remove_changed(node, index);
     for (uint32_t cursor = 0; core_next_changed_peer(node->core, &cursor, &index);)
-        if (core_desired_peer_at(node->core, index, &peer))
+        if (core_desired_peer_at(node->core, index, &peer) && !shell_device_peer(node, &peer.wg_pubkey))
             node->device[node->device_len++] = (struct sim_device_peer){
                 .index = index, .wg_pubkey = peer.wg_pubkey, .mesh_ip = peer.mesh_ip};
 }

@@ -100,7 +100,7 @@ static void node_adopt(struct core *core, const struct core_self *self)
     node->wg_generation = self->wg_generation;
     node->mesh_ip = self->record.mesh_ip;
     if (moved && core->registry.synced) {
-        core->device.dirty = true;
+        core->device.dirty = core->device.whole = true;
         members_settle_all(core);
     }
     node_succeed(core);

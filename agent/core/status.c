@@ -110,24 +110,40 @@ bool core_device(const struct core *core, struct core_device *out)
     return true;
 }
 
-bool core_next_desired_peer(const struct core *core, uint32_t *cursor, struct core_desired_peer *out)
+bool core_desired_peer_at(const struct core *core, uint32_t index, struct core_desired_peer *out)
 {
     const struct members *members = &core->members;
 
-    while (*cursor < members->count && !members->rows[*cursor].wanted)
-        ++*cursor;
-    if (*cursor >= members->count)
+    if (index >= members->count || !members->rows[index].wanted)
         return false;
-    const struct row *row = &members->rows[*cursor];
+    const struct row *row = &members->rows[index];
     *out = (struct core_desired_peer){
-        .index = *cursor,
+        .index = index,
         .wg_pubkey = row->record.wg_pubkey,
         .mesh_ip = row->record.mesh_ip,
-        .loopback_ip = loopback_address_of_index(*cursor),
+        .loopback_ip = loopback_address_of_index(index),
+        .streamed = row->link.ever_up,
         .carried = row->link.up,
     };
     memcpy(out->mesh_ip6, row->mesh_ip6, sizeof(out->mesh_ip6));
-    ++*cursor;
+    return true;
+}
+
+bool core_next_desired_peer(const struct core *core, uint32_t *cursor, struct core_desired_peer *out)
+{
+    while (*cursor < core->members.count)
+        if (core_desired_peer_at(core, (*cursor)++, out))
+            return true;
+    return false;
+}
+
+bool core_next_changed_peer(const struct core *core, uint32_t *cursor, uint32_t *index)
+{
+    const struct changes *changes = &core->device.being_made;
+
+    if (*cursor >= changes->len)
+        return false;
+    *index = changes->index[(*cursor)++];
     return true;
 }
 

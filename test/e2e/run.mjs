@@ -4,7 +4,7 @@
 import { SCENARIOS_DIR, runScenarios } from "./lib/runner.mjs";
 
 // In this order: the later ones change the cluster more.
-const SCENARIOS = ["mesh", "restart", "device", "gateway", "join", "witness", "sponsor", "refusal", "key"];
+const SCENARIOS = ["mesh", "restart", "device", "drift", "gateway", "join", "witness", "sponsor", "refusal", "key"];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !SCENARIOS.includes(name));

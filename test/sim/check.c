@@ -47,6 +47,7 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
         node->reading = true;
         return;
     case CORE_DO_APPLY_DEVICE:
+    case CORE_DO_APPLY_PEERS:
     case CORE_DO_OBSERVE_DEVICE:
         if (node->on_device)
             world_fail(world, n, "works twice on its device");

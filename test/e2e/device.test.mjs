@@ -13,7 +13,9 @@ const REPAIR_MS = 60_000;
 const STRANGER = Buffer.alloc(32, 9).toString("base64");
 
 const repaired = () =>
-  waitFor("the repair", () => assertDeviceAgrees(instance, cluster, node).then(() => true), { timeoutMs: REPAIR_MS });
+  waitFor("the repair", () => assertDeviceAgrees(instance, cluster, node).then(() => true), {
+    timeoutMs: REPAIR_MS,
+  });
 
 // Does something to the device, and waits until it is again as the contract says.
 async function assertRepairs(argv) {
@@ -36,7 +38,8 @@ test("device: allowed addresses that were changed are set right", async () => {
   await assertRepairs(["wg", "set", INTERFACE, "peer", publicKey, "allowed-ips", "10.13.99.98/32"]);
 });
 
-test("device: a device that was deleted is made again", () => assertRepairs(["ip", "link", "delete", INTERFACE]));
+test("device: a device that was deleted is made again", () =>
+  assertRepairs(["ip", "link", "delete", INTERFACE]));
 
 test("device: another link stays as it is", async () => {
   await runInNode(instance, node, ["ip", "link", "add", "other0", "type", "veth", "peer", "name", "other1"]);

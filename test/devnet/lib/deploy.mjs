@@ -67,6 +67,7 @@ async function runScript(instance, script, receipt, env = {}) {
       PATH: process.env.PATH,
       HOME: instance.home,
       RECEIPTS_DIR: folder,
+      FOUNDRY_BROADCAST: join(instance.dir, "broadcast"),
       FOUNDRY_FS_PERMISSIONS: `[${allow("read", CONTRACTS)},${allow("read-write", instance.dir)}]`,
       ...env,
     },

@@ -27,6 +27,8 @@ export const SPONSOR_TOKEN = "devnet";
 const PIMLICO_SECRET = "pim_whsec_132xhqfBs1FWqCxTuhU2snMTUp1ndXDD";
 export const PIMLICO_KEY = "000102030405060708090a0b0c0d0e0f1011121314151617";
 
+const flags = (options) => Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+
 const namesFolder = (instance) => join(instance.dir, "names");
 
 // Exact names come from the folder, one file per node (see publishNode); any other ingress name leads to the
@@ -57,15 +59,13 @@ const names = {
 const chain = {
   argv: (instance, { instant } = {}) => [
     ANVIL,
-    "--host",
-    WORLD_ADDRESS,
-    "--port",
-    String(PORTS.chain),
-    "--chain-id",
-    String(CHAIN_ID),
-    ...(instant ? [] : ["--block-time", "1"]),
-    "--state",
-    chainStateFile(instance),
+    ...flags({
+      host: WORLD_ADDRESS,
+      port: PORTS.chain,
+      "chain-id": CHAIN_ID,
+      state: chainStateFile(instance),
+    }),
+    ...(instant ? [] : flags({ "block-time": 1 })),
   ],
   probe: (instance) => jsonRpc(instance, RPC_URL, "eth_chainId"),
 };
@@ -74,61 +74,49 @@ const bundler = {
   argv: () => [
     join(BIN, "alto"),
     "run",
-    "--entrypoints",
-    ENTRY_POINT,
-    "--executor-private-keys",
-    ACCOUNTS.executor.key,
-    "--utility-private-key",
-    ACCOUNTS.utility.key,
-    "--min-executor-balance",
-    "0",
-    "--safe-mode",
-    "false",
-    "--rpc-url",
-    RPC_URL,
-    "--port",
-    String(PORTS.bundler),
-    "--log-level",
-    "warn",
+    ...flags({
+      entrypoints: ENTRY_POINT,
+      "executor-private-keys": ACCOUNTS.executor.key,
+      "utility-private-key": ACCOUNTS.utility.key,
+      "min-executor-balance": 0,
+      "safe-mode": false, // Anvil lacks the tracer that it needs
+      "rpc-url": RPC_URL,
+      port: PORTS.bundler,
+      "log-level": "warn",
+    }),
   ],
   probe: (instance) => jsonRpc(instance, BUNDLER_URL, "eth_supportedEntryPoints"),
 };
 
+const workerVariables = ({ clusterFactory, memberFactory, paymaster }) => ({
+  CHAIN_ID,
+  RPC_URL,
+  CLUSTER_FACTORIES: clusterFactory,
+  MEMBER_FACTORIES: memberFactory,
+  PAYMASTER: paymaster,
+  PAYMASTER_SIGNER_KEY: ACCOUNTS.sponsor.key,
+  PIMLICO_WEBHOOK_SECRET: PIMLICO_SECRET,
+  TOKEN: SPONSOR_TOKEN,
+});
+
 const worker = {
   argv: (instance, deployment) => {
     const file = join(instance.dir, "worker.env");
-    writeFileSync(
-      file,
-      [
-        `CHAIN_ID=${CHAIN_ID}`,
-        `RPC_URL=${RPC_URL}`,
-        `CLUSTER_FACTORIES=${deployment.clusterFactory}`,
-        `MEMBER_FACTORIES=${deployment.memberFactory}`,
-        `PAYMASTER=${deployment.paymaster}`,
-        `PAYMASTER_SIGNER_KEY=${ACCOUNTS.sponsor.key}`,
-        `TOKEN=${SPONSOR_TOKEN}`,
-        `PIMLICO_WEBHOOK_SECRET=${PIMLICO_SECRET}`,
-        "",
-      ].join("\n"),
-      { mode: 0o600 },
-    );
+    const lines = Object.entries(workerVariables(deployment)).map(([name, value]) => `${name}=${value}\n`);
+    writeFileSync(file, lines.join(""), { mode: 0o600 });
     return [
       WRANGLER,
       "dev",
       "--local",
-      "--cwd",
-      join(ROOT, "worker"),
-      "--ip",
-      WORLD_ADDRESS,
-      "--port",
-      String(PORTS.worker),
-      "--inspector-port",
-      "9229",
       "--show-interactive-dev-session=false",
-      "--persist-to",
-      join(instance.dir, "worker"),
-      "--env-file",
-      file,
+      ...flags({
+        cwd: join(ROOT, "worker"),
+        ip: WORLD_ADDRESS,
+        port: PORTS.worker,
+        "inspector-port": 9229,
+        "persist-to": join(instance.dir, "worker"),
+        "env-file": file,
+      }),
     ];
   },
   env: { WRANGLER_SEND_METRICS: "false", CI: "1", NO_COLOR: "1" },
@@ -181,7 +169,7 @@ const gateway = {
 
 export const SERVICES = { names, chain, bundler, worker, gateway };
 
-const READY_MS = 60_000;
+const READY_MS = 120_000;
 export const serviceDaemon = (name) => ({ name, room: WORLD });
 export const servicePid = (instance, name) => daemonPid(instance, serviceDaemon(name));
 

@@ -16,7 +16,7 @@ import { observeNode } from "./status.mjs";
 import { MAX_NODES, WORLD, nodeName } from "./topology.mjs";
 import { createWorld } from "./world.mjs";
 
-const HEALTHY_MS = { room: 120_000, guest: 300_000 };
+const HEALTHY_MS = { room: 180_000, guest: 300_000 };
 const OBSERVE_EVERY_MS = 500;
 
 // Runs a step and tells how long it took; a long one is announced when it starts.
@@ -78,17 +78,15 @@ export async function up(
   createFolders(instance);
 
   const { deployment, started } = await startServices(instance, say);
-  const [nodes] = await Promise.all([
-    (async () => {
-      await step(say, "members", `member contracts for ${count} nodes`, () =>
-        recordNodes(instance, deployment, count, backend),
-      );
-      return listNodes(instance);
-    })(),
+  await Promise.all([
     started,
+    step(say, "members", `member contracts for ${count} nodes`, () =>
+      recordNodes(instance, deployment, count, backend),
+    ),
     backend.kind === "guest" &&
       step(say, "guests", "kernel and initramfs", () => buildGuestImage(instance, guestBinaries)),
   ]);
+  const nodes = listNodes(instance);
   await step(say, "nodes", nodes.map((node) => node.name).join(" "), () =>
     Promise.all(nodes.map((node) => startNode(instance, node))),
   );

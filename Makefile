@@ -7,7 +7,7 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 
 .PHONY: all setup contracts build asan demo test test-unit test-sim test-e2e test-kernel test-contracts test-worker \
-	test-asan bench bench-transport fuzz gas image fmt lint clean
+	test-asan bench bench-reconcile bench-transport fuzz gas image fmt lint clean
 
 all: build
 
@@ -37,13 +37,16 @@ test-unit test-sim test-e2e test-kernel test-contracts test-worker: build
 test-asan: asan
 	test/run asan
 
-bench: build
+bench: build bench-reconcile
 	test/bench/run
 
 bench-transport: contracts
 	test -f build-bench/build.ninja || meson setup build-bench -Dbench=true
-	ninja -C build-bench -j $(JOBS) test/bench/bench_load test/bench/bench_node
+	ninja -C build-bench -j $(JOBS) test/bench/bench_attack test/bench/bench_load test/bench/bench_node
 	BUILD=build-bench test/bench/transport/run
+
+bench-reconcile:
+	test/bench/reconcile
 
 fuzz: contracts
 	test/fuzz/run

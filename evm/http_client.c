@@ -239,6 +239,11 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *user, vo
     return 0;
 }
 
+struct event_base *http_client_base(const struct http_client *client)
+{
+    return client->base;
+}
+
 struct http_client *http_client_new(struct event_base *base)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;

@@ -48,6 +48,9 @@ struct http_client *http_client_new(struct event_base *base);
 /* Cancels what is in flight (no callback comes) and frees; NULL is allowed. Not to be called from `done`. */
 void http_client_free(struct http_client *client);
 
+/* The loop it was made with. */
+struct event_base *http_client_base(const struct http_client *client);
+
 /* Starts a request; everything in `request` is copied. `done` is called exactly once from the loop, never
  * from within this call, unless the exchange is cancelled; it may start and cancel other exchanges. Returns
  * NULL when memory is short, HTTP_EXCHANGES_MAX are under way, or the URL is unusable. */

@@ -1,6 +1,7 @@
 #include "evm/rpc.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <json-c/json.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -24,9 +25,11 @@ struct rpc_url {
 struct rpc_call {
     struct rpc *rpc;
     struct rpc_call *next, **link;
-    struct http_exchange *exchange;
+    struct http_exchange *exchange; /* one of the two */
+    struct event *refusal;          /* fails the call from the loop */
     int64_t id;
     size_t order[RPC_URLS_MAX]; /* indices into rpc->urls */
+    size_t order_len;           /* without those that asked to be left alone */
     size_t tried, url;          /* how many of `order`; the last one's index */
     char *body;
     char method[METHOD_SIZE];
@@ -45,13 +48,16 @@ struct rpc {
 
 static const struct health_backoff url_backoff = {.floor_ms = 2000, .ceiling_ms = 300000};
 
-static void order_urls(const struct rpc *rpc, size_t order[RPC_URLS_MAX])
+static void order_urls(struct rpc_call *call)
 {
-    enum health_rank ranks[RPC_URLS_MAX];
-    const uint64_t now = monotonic_ms();
-    for (size_t i = 0; i < rpc->urls_len; i++)
-        ranks[i] = health_rank(&rpc->urls[i].health, now);
-    health_order(ranks, rpc->urls_len, order);
+    const struct rpc *rpc = call->rpc;
+    enum health_rank ranks[RPC_URLS_MAX] = {0};
+    const uint64_t now_ms = monotonic_ms();
+    for (size_t i = 0; i < rpc->urls_len; i++) {
+        ranks[i] = health_rank(&rpc->urls[i].health, now_ms);
+        call->order_len += ranks[i] != HEALTH_CLOSED;
+    }
+    health_order(ranks, rpc->urls_len, call->order);
 }
 
 static void call_unlink(struct rpc_call *call)
@@ -63,6 +69,8 @@ static void call_unlink(struct rpc_call *call)
 
 static void call_free(struct rpc_call *call)
 {
+    if (call->refusal)
+        event_free(call->refusal);
     free(call->body);
     free(call);
 }
@@ -96,7 +104,7 @@ static void on_http(void *user, const struct http_answer *http);
 static bool send_to_next(struct rpc_call *call)
 {
     struct rpc *rpc = call->rpc;
-    for (; call->tried < rpc->urls_len; call->tried++) {
+    for (; call->tried < call->order_len; call->tried++) {
         call->url = call->order[call->tried];
         const struct http_request request = {
             .url = rpc->urls[call->url].text,
@@ -142,6 +150,35 @@ static void on_http(void *user, const struct http_answer *http)
                           });
     }
     rpc_answer_free(&answer);
+}
+
+/* Every URL asked to be left alone for a while. */
+static void on_refusal(evutil_socket_t fd, short what, void *user)
+{
+    struct rpc_call *call = user;
+    struct am_err err;
+    uint64_t open_ms = UINT64_MAX;
+    const uint64_t now_ms = monotonic_ms();
+    (void)fd, (void)what;
+    for (size_t i = 0; i < call->rpc->urls_len; i++) {
+        if (call->rpc->urls[i].health.closed_until_ms < open_ms)
+            open_ms = call->rpc->urls[i].health.closed_until_ms;
+    }
+    am_fail(&err, -EBUSY, "%s: %s: asked not to be called for a while", call->method,
+            call->rpc->urls[0].origin);
+    call_finish(call, &(struct rpc_result){
+                          .code = err.code,
+                          .retry_after_s = open_ms > now_ms ? (uint32_t)((open_ms - now_ms + 999) / 1000) : 0,
+                          .error = err.text,
+                      });
+}
+
+static bool refuse(struct rpc_call *call)
+{
+    call->refusal = evtimer_new(http_client_base(call->rpc->http), on_refusal, call);
+    if (call->refusal)
+        event_active(call->refusal, EV_TIMEOUT, 0);
+    return call->refusal;
 }
 
 struct rpc *rpc_new(struct http_client *http, const char *const *urls, size_t urls_len)
@@ -205,12 +242,12 @@ struct rpc_call *rpc_call(struct rpc *rpc, const char *method, json_object *para
     }
     call->rpc = rpc;
     call->id = ++rpc->last_id;
-    order_urls(rpc, call->order);
+    order_urls(call);
     call->body = body;
     call->done = done;
     call->user = user;
     snprintf(call->method, sizeof(call->method), "%s", method);
-    if (!send_to_next(call)) {
+    if (!(call->order_len > 0 ? send_to_next(call) : refuse(call))) {
         call_free(call);
         return NULL;
     }

@@ -1,8 +1,9 @@
 /* JSON-RPC 2.0 over HTTP: one service (an EVM node, a bundler, a sponsor) behind one or more URLs.
  *
- * URLs are tried in order; those that failed lately come after the others, and last those that asked to be
- * left alone (Retry-After). Whatever is no JSON-RPC answer (a transport error, a 429, an error page, broken
- * JSON, another request's id) moves on to the next URL; a JSON-RPC error does not: it is an answer.
+ * URLs are tried in order; those that failed lately come after the others, and those that asked to be left
+ * alone (Retry-After) are: when all did, a call fails with -EBUSY. Whatever is no JSON-RPC answer (a
+ * transport error, a 429, an error page, broken JSON, another request's id) moves on to the next URL; a
+ * JSON-RPC error does not: it is an answer.
  */
 #ifndef EVM_RPC_H
 #define EVM_RPC_H

@@ -21,6 +21,7 @@ struct sponsoring {
     struct sponsor *current;
     const struct sponsor *lost; /* who is not asked in this round, or NULL */
     const struct sponsor *paid_by;
+    bool complete;         /* the operation is as the current sponsor made it */
     struct am_err failure; /* of this round; code 0: none yet */
     uint32_t retry_after_s;
     struct rpc_call *call;
@@ -44,6 +45,7 @@ static void ask_sponsor(struct sponsoring *s, struct sponsor *sponsor)
     op->paymaster_verification_gas_limit = op->paymaster_post_op_gas_limit = uint256_of_u64(0);
     userop_set_placeholder_signature(op);
     s->current = sponsor;
+    s->complete = false;
     s->renewing = false;
     s->final = false;
     s->step = 0;
@@ -147,6 +149,7 @@ static void ask_step(struct sponsoring *s)
     if (s->step == len) {
         sponsor_note_success(s->current);
         s->paid_by = s->current;
+        s->complete = true;
         s->done(s->user, NULL, 0);
         return;
     }
@@ -180,7 +183,7 @@ void sponsoring_begin(struct sponsoring *s, bool fees_fixed)
 void sponsoring_renew(struct sponsoring *s)
 {
     s->fees_fixed = true;
-    if (!s->paid_by) {
+    if (!s->complete) {
         begin_round(s, NULL);
         return;
     }

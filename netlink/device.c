@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PEERS_CAPACITY_FIRST 16
+#define CAPACITY_FIRST 16
 
 bool wg_ifname_valid(const char *ifname)
 {
@@ -40,6 +40,20 @@ struct wg_endpoint wg_endpoint_v4(uint32_t address, uint16_t port)
     struct wg_endpoint endpoint = {.family = AF_INET, .port = port};
     be32_write(endpoint.address, address);
     return endpoint;
+}
+
+int wg_prefix_compare(const struct wg_prefix *a, const struct wg_prefix *b)
+{
+    if (a->family != b->family)
+        return a->family < b->family ? -1 : 1;
+    const int order = memcmp(a->address, b->address, sizeof(a->address));
+    return order != 0 ? order : (a->bits > b->bits) - (a->bits < b->bits);
+}
+
+int wg_route_compare(const void *a, const void *b)
+{
+    const struct wg_route *left = a, *right = b;
+    return wg_prefix_compare(&left->prefix, &right->prefix);
 }
 
 bool wg_prefix_equal(const struct wg_prefix *a, const struct wg_prefix *b)
@@ -81,7 +95,7 @@ static bool device_grow_peers(struct wg_device_observed *device)
 {
     if (device->peers_len == WG_PEERS_MAX)
         return false;
-    const size_t capacity = device->peers_capacity ? 2 * device->peers_capacity : PEERS_CAPACITY_FIRST;
+    const size_t capacity = device->peers_capacity ? 2 * device->peers_capacity : CAPACITY_FIRST;
     struct wg_peer_observed *peers = reallocarray(device->peers, capacity, sizeof(*peers));
     if (!peers)
         return false;
@@ -113,10 +127,38 @@ static int peer_compare(const void *a, const void *b)
     return memcmp(left->config.pubkey.b, right->config.pubkey.b, sizeof(left->config.pubkey.b));
 }
 
-void wg_device_sort_peers(struct wg_device_observed *device)
+bool wg_device_add_route(struct wg_device_observed *device, const struct wg_route *route)
 {
-    if (device->peers_len > 1)
+    if (device->routes_len == WG_ROUTES_MAX)
+        return false;
+    if (device->routes_len == device->routes_capacity) {
+        const size_t capacity = device->routes_capacity ? 2 * device->routes_capacity : CAPACITY_FIRST;
+        struct wg_route *routes = reallocarray(device->routes, capacity, sizeof(*routes));
+        if (!routes)
+            return false;
+        device->routes = routes;
+        device->routes_capacity = capacity;
+    }
+    device->routes[device->routes_len++] = *route;
+    return true;
+}
+
+static bool peers_sorted(const struct wg_device_observed *device)
+{
+    for (size_t i = 1; i < device->peers_len; i++) {
+        if (peer_compare(&device->peers[i - 1], &device->peers[i]) > 0)
+            return false;
+    }
+    return true;
+}
+
+void wg_device_sort(struct wg_device_observed *device)
+{
+    /* The kernel lists peers as they were added, which for a large set of ours is the order already. */
+    if (!peers_sorted(device))
         qsort(device->peers, device->peers_len, sizeof(*device->peers), peer_compare);
+    if (device->routes_len > 1)
+        qsort(device->routes, device->routes_len, sizeof(*device->routes), wg_route_compare);
 }
 
 const struct wg_peer_observed *wg_device_find_peer(const struct wg_device_observed *device,
@@ -131,5 +173,6 @@ const struct wg_peer_observed *wg_device_find_peer(const struct wg_device_observ
 void wg_device_clear(struct wg_device_observed *device)
 {
     free(device->peers);
+    free(device->routes);
     *device = (struct wg_device_observed){0};
 }

@@ -17,13 +17,19 @@
 #define WG_IFNAME_SIZE 16        /* IFNAMSIZ: 15 characters and the NUL */
 #define WG_PEERS_MAX 16384       /* peers of one device */
 #define WG_PEER_PREFIXES_MAX 4   /* allowed IPs of one peer */
-#define WG_DEVICE_PREFIXES_MAX 8 /* addresses, and routes, of one device */
+#define WG_DEVICE_PREFIXES_MAX 8 /* addresses, and routes besides those of peers, of one device */
+#define WG_ROUTES_MAX (WG_DEVICE_PREFIXES_MAX + 2 * WG_PEERS_MAX)
 
 /* An address with its prefix length. An IPv4 address stands in the first four bytes, the others are zero. */
 struct wg_prefix {
     uint8_t family; /* AF_INET or AF_INET6 */
     uint8_t bits;
     uint8_t address[16];
+};
+
+struct wg_route {
+    struct wg_prefix prefix; /* host bits zero */
+    uint32_t mtu;            /* 0: as the device */
 };
 
 struct wg_endpoint {
@@ -38,6 +44,8 @@ struct wg_peer {
     struct wg_prefix prefixes[WG_PEER_PREFIXES_MAX];
     uint8_t prefixes_len;
     uint16_t keepalive_s; /* 0: off */
+    uint32_t route_mtu; /* its prefixes have routes of their own with this MTU; 0: no such routes. Not part of
+                           WireGuard, so an observed peer has 0. */
 };
 
 struct wg_peer_observed {
@@ -55,9 +63,10 @@ struct wg_device_desired {
     struct bytes32 public_key; /* of private_key */
     uint16_t listen_port;
     uint32_t mtu;
+    bool ipv4_only; /* IPv6 addresses and routes are left out */
     struct wg_prefix addresses[WG_DEVICE_PREFIXES_MAX];
     size_t addresses_len;
-    struct wg_prefix routes[WG_DEVICE_PREFIXES_MAX]; /* host bits zero */
+    struct wg_route routes[WG_DEVICE_PREFIXES_MAX]; /* besides those of peers */
     size_t routes_len;
     const struct wg_peer *peers; /* strictly ascending by public key */
     size_t peers_len;
@@ -74,10 +83,11 @@ struct wg_device_observed {
     struct wg_prefix
         addresses[WG_DEVICE_PREFIXES_MAX]; /* without link-local ones; the first ones if there are more */
     size_t addresses_len;
-    struct wg_prefix
-        routes[WG_DEVICE_PREFIXES_MAX]; /* of the main table, without those the kernel made by itself */
+    struct wg_route *routes; /* of the main table, without those the kernel made by itself; in the order of
+                                wg_prefix_compare after wg_device_sort */
     size_t routes_len;
-    struct wg_peer_observed *peers; /* strictly ascending by public key after wg_device_sort_peers */
+    size_t routes_capacity;
+    struct wg_peer_observed *peers; /* strictly ascending by public key after wg_device_sort */
     size_t peers_len;
     size_t peers_capacity;
 };
@@ -89,6 +99,12 @@ bool wg_ifname_valid(const char *ifname);
 struct wg_prefix wg_prefix_v4(uint32_t address, uint8_t bits);
 struct wg_prefix wg_prefix_v6(const uint8_t address[16], uint8_t bits);
 struct wg_endpoint wg_endpoint_v4(uint32_t address, uint16_t port);
+
+/* An order of prefixes: negative, 0 or positive, as memcmp. */
+int wg_prefix_compare(const struct wg_prefix *a, const struct wg_prefix *b);
+
+/* The same of routes by their prefix, for qsort. */
+int wg_route_compare(const void *a, const void *b);
 
 bool wg_prefix_equal(const struct wg_prefix *a, const struct wg_prefix *b);
 bool wg_endpoint_equal(const struct wg_endpoint *a, const struct wg_endpoint *b);
@@ -111,13 +127,17 @@ struct wg_peer_observed *wg_device_add_peer(struct wg_device_observed *device, c
 /* Notes one allowed IP, or sets more_prefixes when there is no room for it. */
 void wg_peer_add_prefix(struct wg_peer_observed *peer, const struct wg_prefix *prefix);
 
-void wg_device_sort_peers(struct wg_device_observed *device);
+/* Appends a route. False when there are WG_ROUTES_MAX already or memory is short. */
+bool wg_device_add_route(struct wg_device_observed *device, const struct wg_route *route);
+
+/* Puts peers and routes in order. */
+void wg_device_sort(struct wg_device_observed *device);
 
 /* The peer with this key of a sorted device, or NULL. */
 const struct wg_peer_observed *wg_device_find_peer(const struct wg_device_observed *device,
                                                    const struct bytes32 *pubkey);
 
-/* Frees the peers and zeroes the device, so that it can be filled again. */
+/* Frees peers and routes and zeroes the device, so that it can be filled again. */
 void wg_device_clear(struct wg_device_observed *device);
 
 #endif

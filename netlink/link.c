@@ -118,6 +118,11 @@ void link_socket_free(struct link_socket *s)
     free(s);
 }
 
+uint32_t link_socket_portid(const struct link_socket *s)
+{
+    return nl_socket_get_local_port(s->nl);
+}
+
 /* The link, or NULL with *rc 0 when there is none and negative when it can not be read. */
 static struct rtnl_link *get_link(struct link_socket *s, const char *ifname, int *rc, struct am_err *err)
 {
@@ -152,16 +157,15 @@ int link_identify(struct link_socket *s, const char *ifname, struct link_identit
     return rc;
 }
 
-static bool note_prefix(struct wg_prefix *list, size_t *len, uint8_t family, uint8_t bits,
-                        const struct nlattr *address)
+/* Without an address it is the prefix of length 0, as of a default route. False for a malformed one. */
+static bool read_prefix(uint8_t family, uint8_t bits, const struct nlattr *address, struct wg_prefix *out)
 {
     const int address_len = family == AF_INET ? 4 : 16;
-    struct wg_prefix prefix = {.family = family, .bits = bits};
-    if (*len == WG_DEVICE_PREFIXES_MAX || (address && nla_len(address) != address_len))
+    *out = (struct wg_prefix){.family = family, .bits = bits};
+    if (address && nla_len(address) != address_len)
         return false;
     if (address)
-        memcpy(prefix.address, nla_data(address), (size_t)address_len);
-    list[(*len)++] = prefix;
+        memcpy(out->address, nla_data(address), (size_t)address_len);
     return true;
 }
 
@@ -178,10 +182,21 @@ static int read_address(struct nl_msg *msg, void *user)
         header->ifa_scope == RT_SCOPE_LINK)
         return NL_OK;
     const struct nlattr *address = attrs[IFA_LOCAL] ? attrs[IFA_LOCAL] : attrs[IFA_ADDRESS];
-    if (address)
-        note_prefix(context->device->addresses, &context->device->addresses_len, header->ifa_family,
-                    header->ifa_prefixlen, address);
+    struct wg_device_observed *device = context->device;
+    if (address && device->addresses_len < WG_DEVICE_PREFIXES_MAX &&
+        read_prefix(header->ifa_family, header->ifa_prefixlen, address,
+                    &device->addresses[device->addresses_len]))
+        device->addresses_len++;
     return NL_OK;
+}
+
+static uint32_t read_mtu(struct nlattr *metrics)
+{
+    struct nlattr *by_type[RTAX_MAX + 1];
+    if (!metrics || nla_parse_nested(by_type, RTAX_MAX, metrics, NULL) < 0 || !by_type[RTAX_MTU] ||
+        nla_len(by_type[RTAX_MTU]) != sizeof(uint32_t))
+        return 0;
+    return nla_get_u32(by_type[RTAX_MTU]);
 }
 
 static int read_route(struct nl_msg *msg, void *user)
@@ -198,8 +213,10 @@ static int read_route(struct nl_msg *msg, void *user)
     if (table != RT_TABLE_MAIN || !attrs[RTA_OIF] || nla_len(attrs[RTA_OIF]) != 4 ||
         nla_get_u32(attrs[RTA_OIF]) != (uint32_t)context->ifindex)
         return NL_OK;
-    note_prefix(context->device->routes, &context->device->routes_len, header->rtm_family,
-                header->rtm_dst_len, attrs[RTA_DST]);
+    struct wg_route route = {.mtu = read_mtu(attrs[RTA_METRICS])};
+    if (read_prefix(header->rtm_family, header->rtm_dst_len, attrs[RTA_DST], &route.prefix) &&
+        !wg_device_add_route(context->device, &route))
+        return -NLE_NOMEM;
     return NL_OK;
 }
 
@@ -354,9 +371,10 @@ static int change_address(struct link_socket *s, int ifindex, const struct wg_ed
     return unless(s, EADDRNOTAVAIL, rtnl_addr_delete(s->nl, addr, 0));
 }
 
-static int change_route(struct link_socket *s, int ifindex, const struct wg_edit *edit)
+/* A route through the link, as far as adding and removing one have it in common. */
+static int build_route(int ifindex, const struct wg_prefix *prefix, struct rtnl_route **out)
 {
-    struct nl_addr *destination CLEANUP(nl_addr_release) = build_address(edit->prefix);
+    struct nl_addr *destination CLEANUP(nl_addr_release) = build_address(prefix);
     struct rtnl_route *route CLEANUP(route_release) = rtnl_route_alloc();
     struct rtnl_nexthop *hop = rtnl_route_nh_alloc();
     if (!destination || !route || !hop) {
@@ -370,12 +388,29 @@ static int change_route(struct link_socket *s, int ifindex, const struct wg_edit
     const int rc = rtnl_route_set_dst(route, destination);
     if (rc < 0)
         return rc;
-    if (edit->kind == WG_EDIT_ADD_ROUTE)
-        return rtnl_route_add(s->nl, route, NLM_F_CREATE | NLM_F_EXCL);
-    /* Whoever made it, and with whichever scope. */
-    rtnl_route_set_protocol(route, RTPROT_UNSPEC);
-    rtnl_route_set_scope(route, RT_SCOPE_NOWHERE);
-    return unless(s, ESRCH, rtnl_route_delete(s->nl, route, 0));
+    *out = route;
+    route = NULL;
+    return 0;
+}
+
+static int change_route(struct link_socket *s, int ifindex, const struct wg_edit *edit)
+{
+    struct rtnl_route *route CLEANUP(route_release) = NULL;
+    int rc = build_route(ifindex, &edit->route->prefix, &route);
+    if (rc < 0)
+        return rc;
+    if (edit->kind == WG_EDIT_REMOVE_ROUTE) {
+        /* Whoever made it, and with whichever scope. */
+        rtnl_route_set_protocol(route, RTPROT_UNSPEC);
+        rtnl_route_set_scope(route, RT_SCOPE_NOWHERE);
+        return unless(s, ESRCH, rtnl_route_delete(s->nl, route, 0));
+    }
+    if (edit->route->mtu != 0)
+        rc = rtnl_route_set_metric(route, RTAX_MTU, edit->route->mtu);
+    if (rc < 0)
+        return rc;
+    return rtnl_route_add(s->nl, route,
+                          NLM_F_CREATE | (edit->kind == WG_EDIT_ADD_ROUTE ? NLM_F_EXCL : NLM_F_REPLACE));
 }
 
 int link_apply(struct link_socket *s, int ifindex, const struct wg_edit *edit, struct am_err *err)
@@ -389,6 +424,7 @@ int link_apply(struct link_socket *s, int ifindex, const struct wg_edit *edit, s
     case WG_EDIT_REMOVE_ADDRESS:
         return check(s, change_address(s, ifindex, edit), err);
     case WG_EDIT_ADD_ROUTE:
+    case WG_EDIT_SET_ROUTE_MTU:
     case WG_EDIT_REMOVE_ROUTE:
         return check(s, change_route(s, ifindex, edit), err);
     case WG_EDIT_CREATE_DEVICE:

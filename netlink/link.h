@@ -18,6 +18,9 @@ struct link_identity {
 struct link_socket *link_socket_new(struct am_err *err);
 void link_socket_free(struct link_socket *s);
 
+/* By which notifications name the requests of this socket. */
+uint32_t link_socket_portid(const struct link_socket *s);
+
 /* Reads the link and fills what rtnetlink knows of `device`: exists, up, mtu, addresses, routes. Without such
  * a link it returns 0, with ifindex 0. */
 int link_observe(struct link_socket *s, const char *ifname, struct link_identity *identity,

@@ -23,6 +23,7 @@ enum wg_edit_kind {
     WG_EDIT_SET_UP,
     WG_EDIT_REMOVE_ROUTE,
     WG_EDIT_ADD_ROUTE,
+    WG_EDIT_SET_ROUTE_MTU,
 };
 
 /* What WG_EDIT_SET_PEER writes. */
@@ -41,15 +42,17 @@ struct wg_edit {
         uint32_t number;                  /* SET_LISTEN_PORT, SET_MTU */
         const struct wg_peer *peer;       /* SET_PEER */
         const struct bytes32 *pubkey;     /* REMOVE_PEER */
-        const struct wg_prefix *prefix;   /* of addresses and routes */
+        const struct wg_prefix *prefix;   /* of addresses */
+        const struct wg_route *route;     /* of routes */
     };
 };
 
-/* Its edits point into the desired and the observed device it was built from and live no longer than these.
- */
+/* Its edits point into the desired and the observed device it was built from, and into its own memory; they
+ * live no longer than these. */
 struct wg_plan {
     struct wg_edit *edits;
     size_t len;
+    struct wg_route *routes;
 };
 
 /* Builds the plan. A desired peer with the device's own key is left out, as WireGuard itself does.
@@ -57,6 +60,18 @@ struct wg_plan {
  * empty. */
 int wg_plan_build(const struct wg_device_desired *desired, const struct wg_device_observed *observed,
                   struct wg_plan *plan, struct am_err *err);
+
+/* One peer as it was put on the device, and as it should be now. */
+struct wg_peer_change {
+    const struct wg_peer *before; /* NULL: the device has no such peer */
+    const struct wg_peer *after;  /* NULL: it goes; its key may differ from the one before */
+};
+
+/* The same for single peers of a device that is otherwise as it was left: the edits come from the changes
+ * alone, so they cost nothing for the peers that stay. `own` is the device's public key. The edits point into
+ * the peers of the changes. */
+int wg_plan_build_changes(const struct bytes32 *own, bool ipv4_only, const struct wg_peer_change *changes,
+                          size_t len, struct wg_plan *plan, struct am_err *err);
 
 void wg_plan_clear(struct wg_plan *plan);
 

@@ -8,6 +8,7 @@
 
 #include "netlink/backend.h"
 #include "netlink/plan.h"
+#include "netlink/watch.h"
 
 #define RETRY_FIRST_MS 1000
 #define RETRY_LAST_MS 60000
@@ -17,7 +18,10 @@ struct reconciler {
     const struct wg_backend_ops *ops;
     struct wg_backend *backend;
     struct link_socket *links;
-    unsigned failed_passes; /* in a row */
+    struct link_watch *watch;
+    struct link_interest left; /* what the last pass left */
+    bool without_ipv6;         /* in that pass */
+    unsigned failed_passes;    /* in a row */
     char ifname[WG_IFNAME_SIZE];
 };
 
@@ -89,9 +93,13 @@ struct reconciler *reconciler_new(enum wg_backend_kind kind, const char *ifname,
         return NULL;
     }
     memcpy(r->ifname, ifname, strlen(ifname) + 1);
+    memcpy(r->left.ifname, ifname, strlen(ifname) + 1);
     r->links = link_socket_new(err);
+    r->watch = r->links ? link_watch_new(err) : NULL;
+    if (r->watch)
+        r->left.portid = link_socket_portid(r->links);
     const bool opened =
-        r->links && (kind == WG_BACKEND_AUTO ? open_any_backend(r, err) : open_backend(r, kind, err));
+        r->watch && (kind == WG_BACKEND_AUTO ? open_any_backend(r, err) : open_backend(r, kind, err));
     if (!opened) {
         reconciler_free(r);
         return NULL;
@@ -105,6 +113,7 @@ void reconciler_free(struct reconciler *r)
         return;
     if (r->backend)
         r->ops->close(r->backend);
+    link_watch_free(r->watch);
     link_socket_free(r->links);
     free(r);
 }
@@ -136,8 +145,13 @@ static int observe(struct reconciler *r, struct link_identity *identity, struct 
     rc = check_kind(r, identity, err);
     if (rc == 0)
         rc = r->ops->dump(r->backend, observed, err);
+    if (rc == -ENODEV) { /* it went away in between */
+        wg_device_clear(observed);
+        *identity = (struct link_identity){0};
+        return 0;
+    }
     if (rc == 0)
-        wg_device_sort_peers(observed);
+        wg_device_sort(observed);
     return rc;
 }
 
@@ -226,17 +240,23 @@ static size_t keep_ipv4(struct wg_prefix *list, size_t len)
 
 /* A host without IPv6 still makes a mesh, by IPv4. */
 static struct wg_device_desired fit_to_host(const struct reconciler *r,
-                                            const struct wg_device_desired *desired,
-                                            struct reconcile_result *result)
+                                            const struct wg_device_desired *desired)
 {
     struct wg_device_desired fitting = *desired;
-    if (link_enable_ipv6(r->ifname) || desired->addresses_len > WG_DEVICE_PREFIXES_MAX ||
-        desired->routes_len > WG_DEVICE_PREFIXES_MAX)
+    if (!r->without_ipv6 || desired->addresses_len > WG_DEVICE_PREFIXES_MAX)
         return fitting;
     fitting.addresses_len = keep_ipv4(fitting.addresses, fitting.addresses_len);
-    fitting.routes_len = keep_ipv4(fitting.routes, fitting.routes_len);
-    result->without_ipv6 = true;
+    fitting.ipv4_only = true;
     return fitting;
+}
+
+/* From here on, what differs from this is news. */
+static void note_left(struct reconciler *r, int ifindex, const struct wg_device_desired *fitting)
+{
+    r->left.ifindex = ifindex;
+    r->left.mtu = fitting->mtu;
+    memcpy(r->left.addresses, fitting->addresses, sizeof(r->left.addresses));
+    r->left.addresses_len = fitting->addresses_len;
 }
 
 static int plan_and_apply(struct reconciler *r, const struct wg_device_desired *desired, int ifindex,
@@ -244,10 +264,13 @@ static int plan_and_apply(struct reconciler *r, const struct wg_device_desired *
                           struct am_err *err)
 {
     struct wg_plan plan;
-    const struct wg_device_desired fitting = fit_to_host(r, desired, result);
+    r->without_ipv6 = !link_enable_ipv6(r->ifname);
+    result->without_ipv6 = r->without_ipv6;
+    const struct wg_device_desired fitting = fit_to_host(r, desired);
     const int rc = wg_plan_build(&fitting, observed, &plan, err);
     if (rc < 0)
         return rc;
+    note_left(r, ifindex, &fitting);
     result->planned += plan.len;
     apply_plan(r, ifindex, &plan, result);
     wg_plan_clear(&plan);
@@ -259,6 +282,8 @@ static int pass(struct reconciler *r, const struct wg_device_desired *desired,
 {
     struct wg_device_observed observed = {0};
     struct link_identity identity;
+    /* What was told so far, the dump will show. */
+    (void)link_watch_read(r->watch, &r->left);
     int rc = observe_or_create(r, &identity, &observed, result, err);
     if (rc == 0)
         rc = plan_and_apply(r, desired, identity.ifindex, &observed, result, err);
@@ -276,6 +301,42 @@ int reconciler_apply(struct reconciler *r, const struct wg_device_desired *desir
     else
         r->failed_passes = 0;
     return rc;
+}
+
+int reconciler_apply_peers(struct reconciler *r, const struct bytes32 *own,
+                           const struct wg_peer_change *changes, size_t len, struct reconcile_result *result,
+                           struct am_err *err)
+{
+    struct wg_plan plan;
+    *result = (struct reconcile_result){.without_ipv6 = r->without_ipv6};
+    const int rc = wg_plan_build_changes(own, r->without_ipv6, changes, len, &plan, err);
+    if (rc < 0)
+        return rc;
+    result->planned = plan.len;
+    apply_plan(r, r->left.ifindex, &plan, result);
+    wg_plan_clear(&plan);
+    return 0;
+}
+
+int reconciler_compare(const struct reconciler *r, const struct wg_device_desired *desired,
+                       const struct wg_device_observed *observed, size_t *edits, struct am_err *err)
+{
+    struct wg_plan plan;
+    const struct wg_device_desired fitting = fit_to_host(r, desired);
+    const int rc = wg_plan_build(&fitting, observed, &plan, err);
+    *edits = plan.len;
+    wg_plan_clear(&plan);
+    return rc;
+}
+
+int reconciler_watch_fd(const struct reconciler *r)
+{
+    return link_watch_fd(r->watch);
+}
+
+bool reconciler_watch_read(struct reconciler *r)
+{
+    return link_watch_read(r->watch, &r->left);
 }
 
 int reconciler_observe(struct reconciler *r, struct wg_device_observed *observed, struct am_err *err)

@@ -7,6 +7,7 @@
 #define NETLINK_RECONCILE_H
 
 #include "netlink/device.h"
+#include "netlink/plan.h"
 
 enum wg_backend_kind {
     WG_BACKEND_KERNEL,    /* the kernel's WireGuard */
@@ -46,9 +47,30 @@ enum wg_backend_kind reconciler_backend(const struct reconciler *r);
 int reconciler_apply(struct reconciler *r, const struct wg_device_desired *desired, uint64_t now_ms,
                      struct reconcile_result *result, struct am_err *err);
 
+/* Does the edits for these peers only, without looking at the device: for one changed peer that is one
+ * message. Call it between passes of reconciler_apply, the last of which went well; `own` is the device's
+ * public key. Returns 0 when every edit was tried (look at result->failed), or a negative code; after any
+ * failure a whole pass is due. `result` is filled in every case. */
+int reconciler_apply_peers(struct reconciler *r, const struct bytes32 *own,
+                           const struct wg_peer_change *changes, size_t len, struct reconcile_result *result,
+                           struct am_err *err);
+
 /* Reads the device into `observed` (cleared first, peers sorted); the caller clears it. Without a device it
  * returns 0 and observed->exists is false. */
 int reconciler_observe(struct reconciler *r, struct wg_device_observed *observed, struct am_err *err);
+
+/* Counts the edits that a pass would make on a device observed as this. No message. */
+int reconciler_compare(const struct reconciler *r, const struct wg_device_desired *desired,
+                       const struct wg_device_observed *observed, size_t *edits, struct am_err *err);
+
+/* Readable when rtnetlink told of some change of links, addresses or routes; for poll only. */
+int reconciler_watch_fd(const struct reconciler *r);
+
+/* Takes what has come, without waiting. True when another hand may have changed what the last pass left, or
+ * when notifications were lost: then a pass is due. What passes themselves do is no news, so they do not
+ * follow each other without end. Of WireGuard's own settings there are no notifications; only a dump shows
+ * those. */
+bool reconciler_watch_read(struct reconciler *r);
 
 /* Removes the device; 0 also when there is none. Only for `meshctl down`. */
 int reconciler_remove(struct reconciler *r, struct am_err *err);

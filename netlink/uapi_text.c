@@ -100,6 +100,7 @@ static void put_edit(struct text *text, const struct wg_edit *edit)
     case WG_EDIT_SET_UP:
     case WG_EDIT_REMOVE_ROUTE:
     case WG_EDIT_ADD_ROUTE:
+    case WG_EDIT_SET_ROUTE_MTU:
         break;
     }
     text->full = true;

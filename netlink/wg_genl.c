@@ -144,6 +144,7 @@ static bool put_device_edit(struct nlmsghdr *message, size_t capacity, const str
     case WG_EDIT_SET_UP:
     case WG_EDIT_REMOVE_ROUTE:
     case WG_EDIT_ADD_ROUTE:
+    case WG_EDIT_SET_ROUTE_MTU:
         break;
     }
     return false;
@@ -438,4 +439,20 @@ int wg_genl_parse_device(const void *buf, size_t len, const struct wg_genl_expec
 int wg_genl_parse_ack(const void *buf, size_t len, const struct wg_genl_expect *expect, struct am_err *err)
 {
     return parse_datagram(buf, len, expect, expect->family, parse_no_message, NULL, err);
+}
+
+bool wg_genl_ends(const void *buf, size_t len, const struct wg_genl_expect *expect)
+{
+    const char *at = buf;
+    size_t left = len;
+    while (message_fits((const struct nlmsghdr *)at, left)) {
+        const struct nlmsghdr *message = (const struct nlmsghdr *)at;
+        const size_t step = NLMSG_ALIGN((size_t)message->nlmsg_len);
+        if (message->nlmsg_seq == expect->sequence && message->nlmsg_pid == expect->portid &&
+            (message->nlmsg_type == NLMSG_DONE || message->nlmsg_type == NLMSG_ERROR))
+            return true;
+        at += step < left ? step : left;
+        left -= step < left ? step : left;
+    }
+    return left > 0;
 }

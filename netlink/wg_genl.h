@@ -40,4 +40,7 @@ int wg_genl_parse_device(const void *buf, size_t len, const struct wg_genl_expec
                          struct wg_device_observed *device, struct am_err *err);
 int wg_genl_parse_ack(const void *buf, size_t len, const struct wg_genl_expect *expect, struct am_err *err);
 
+/* True when this datagram holds the end of the reply, whatever else it holds, or can not be read. */
+bool wg_genl_ends(const void *buf, size_t len, const struct wg_genl_expect *expect);
+
 #endif

@@ -12,6 +12,7 @@
  * below 64 KiB, the largest nest. */
 #define BUFFER_SIZE 32768
 #define DUMP_TRIES_MAX 5
+#define REPLY_TIMEOUT_S 2
 
 struct wg_backend {
     struct mnl_socket *socket;
@@ -81,10 +82,14 @@ static void kernel_close(struct wg_backend *b)
 
 static int open_socket(struct wg_backend *b, struct am_err *err)
 {
+    const struct timeval reply_timeout = {.tv_sec = REPLY_TIMEOUT_S};
     b->socket = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
     if (!b->socket || mnl_socket_bind(b->socket, 0, MNL_SOCKET_AUTOPID) < 0)
         return am_fail(err, -errno, "netlink socket: %s", strerror(errno));
     nlerr_enable(mnl_socket_get_fd(b->socket));
+    /* A reply that never ends would hold up everything. */
+    (void)setsockopt(mnl_socket_get_fd(b->socket), SOL_SOCKET, SO_RCVTIMEO, &reply_timeout,
+                     sizeof(reply_timeout));
     b->expect.portid = mnl_socket_get_portid(b->socket);
     return resolve_family(b, err);
 }
@@ -112,6 +117,24 @@ static int kernel_create(struct wg_backend *b, struct link_socket *links, struct
     return link_create(links, b->ifname, "wireguard", err);
 }
 
+/* Reads the rest of a reply that is of no use, whose last datagram is in the buffer: the kernel takes no
+ * other request for a dump (EBUSY) while one goes on. */
+static int skip_reply(struct wg_backend *b, size_t len, struct am_err *err)
+{
+    while (!wg_genl_ends(b->buffer, len, &b->expect)) {
+        ssize_t next;
+        secret_wipe(b->buffer, len);
+        do
+            next = receive_reply(b, err);
+        while (next == -ENOBUFS);
+        if (next < 0)
+            return (int)next;
+        len = (size_t)next;
+    }
+    secret_wipe(b->buffer, len);
+    return 0;
+}
+
 static int dump_once(struct wg_backend *b, struct wg_device_observed *device, struct am_err *err)
 {
     int rc = send_request(
@@ -120,21 +143,24 @@ static int dump_once(struct wg_backend *b, struct wg_device_observed *device, st
         return rc;
     do {
         const ssize_t len = receive_reply(b, err);
-        if (len < 0)
+        if (len < 0 && len != -ENOBUFS)
             return (int)len;
-        rc = wg_genl_parse_device(b->buffer, (size_t)len, &b->expect, device, err);
+        rc = len < 0 ? (int)len : wg_genl_parse_device(b->buffer, (size_t)len, &b->expect, device, err);
+        if (rc < 0) {
+            const int skipped = skip_reply(b, len < 0 ? 0 : (size_t)len, NULL);
+            return skipped < 0 ? skipped : rc;
+        }
         secret_wipe(b->buffer, (size_t)len);
     } while (rc == WG_GENL_MORE);
     return rc;
 }
 
-/* What an interrupted dump has read is thrown away, and the dump asked again. The remains of its reply carry
- * an old sequence number. */
+/* What an interrupted or cut dump has read is thrown away, and the dump asked again. */
 static int kernel_dump(struct wg_backend *b, struct wg_device_observed *device, struct am_err *err)
 {
     int rc = -EINTR;
     struct am_err cause;
-    for (int i = 0; i < DUMP_TRIES_MAX && rc == -EINTR; i++) {
+    for (int i = 0; i < DUMP_TRIES_MAX && (rc == -EINTR || rc == -ENOBUFS); i++) {
         device->peers_len = 0;
         rc = dump_once(b, device, &cause);
     }

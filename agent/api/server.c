@@ -6,354 +6,17 @@
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <pb_decode.h>
-#include <pb_encode.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "agent/api/frame.h"
 #include "agent/api/listen.h"
+#include "agent/api/session.h"
 #include "agent/log.h"
-#include "agent/utf8.h"
-#include "crypto/secret.h"
 
 #define BACKLOG 16
-#define QUEUE_LOW (API_CLIENT_QUEUE_MAX / 4) /* below this, a slow reader is served again */
 #define ACCEPT_PAUSE_S 1
-#define FRAME_SIZE (api_Response_size + FRAME_PREFIX_MAX)
-
-_Static_assert(api_Response_size <= API_FRAME_MAX, "every answer fits a frame");
-_Static_assert(sizeof(((api_PeerPage *)0)->peers) / sizeof(api_Peer) == API_PAGE_MAX, "agent.options agrees");
-
-struct session {
-    struct api_server *server;
-    struct bufferevent *stream;
-    struct session *next;
-
-    /* The subscription: its id, how far the present state has been told, and what a slow reader missed. */
-    bool subscribed;
-    bool synced;
-    uint64_t subscription;
-    uint32_t next_index;
-    uint64_t lost;
-
-    /* The subscription to keys, and whether its newest event is still to be told. */
-    bool keys_subscribed;
-    bool key_untold;
-    uint64_t keys_subscription;
-};
-
-struct api_server {
-    struct event_base *base;
-    struct evconnlistener *listener;
-    struct event *resume; /* accepts again after a shortage of descriptors */
-    struct api_source source;
-    char *path;
-    gid_t gid;
-    struct session *sessions;
-    struct api_server_counters counters;
-    /* One answer at a time is built and encoded; both are large. */
-    api_Response response;
-    uint8_t frame[FRAME_SIZE];
-};
-
-/* ---- Answers ---- */
-
-static size_t queue_len(const struct session *session)
-{
-    return evbuffer_get_length(bufferevent_get_output(session->stream));
-}
-
-/* A cleared answer to fill in. */
-static api_Response *new_response(struct api_server *server, uint64_t id, pb_size_t which)
-{
-    server->response = (api_Response){.id = id, .which_body = which};
-    return &server->response;
-}
-
-/* Encodes server->response into server->frame; returns the length, 0 when it is not encodable. */
-static size_t encode_response(struct api_server *server)
-{
-    pb_ostream_t out = pb_ostream_from_buffer(server->frame, sizeof(server->frame));
-    return pb_encode_ex(&out, api_Response_fields, &server->response, PB_ENCODE_DELIMITED) ? out.bytes_written
-                                                                                           : 0;
-}
-
-static void send_response(struct session *session)
-{
-    const size_t len = encode_response(session->server);
-    if (len == 0 || bufferevent_write(session->stream, session->server->frame, len))
-        log_error("api.answer_dropped", log_uint("id", session->server->response.id));
-}
-
-static void set_error(struct api_server *server, uint64_t id, api_Error_Code code, const char *text)
-{
-    api_Response *response = new_response(server, id, api_Response_error_tag);
-    response->body.error.code = code;
-    snprintf(response->body.error.text, sizeof(response->body.error.text), "%s", text);
-}
-
-static void send_error(struct session *session, uint64_t id, api_Error_Code code, const char *text)
-{
-    set_error(session->server, id, code, text);
-    send_response(session);
-}
-
-/* ---- Peer events ---- */
-
-static uint64_t unix_ms_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static bool get_peer(struct api_server *server, uint32_t index, api_Peer *out)
-{
-    *out = (api_Peer)api_Peer_init_zero;
-    if (!server->source.get_peer(server->source.user, index, out))
-        return false;
-    utf8_make_valid(out->problem);
-    return true;
-}
-
-static api_PeerEvent *new_peer_event(struct session *session, api_PeerEvent_Kind kind)
-{
-    api_Response *response =
-        new_response(session->server, session->subscription, api_Response_peer_event_tag);
-    response->body.peer_event.kind = kind;
-    response->body.peer_event.unix_ms = unix_ms_now();
-    return &response->body.peer_event;
-}
-
-static void send_present_peer(struct session *session, uint32_t index)
-{
-    api_PeerEvent *event = new_peer_event(session, api_PeerEvent_Kind_PRESENT);
-    event->has_peer = get_peer(session->server, index, &event->peer);
-    if (event->has_peer && !event->peer.removed)
-        send_response(session);
-}
-
-/* Tells as much of the present state, or of what was lost, as the queue takes. */
-static void serve_subscription(struct session *session)
-{
-    const struct api_source *source = &session->server->source;
-    while (session->subscribed && !session->synced && queue_len(session) < QUEUE_LOW) {
-        if (session->next_index < source->peer_count(source->user)) {
-            send_present_peer(session, session->next_index++);
-            continue;
-        }
-        session->synced = true;
-        new_peer_event(session, api_PeerEvent_Kind_SYNCED);
-        send_response(session);
-    }
-    if (session->subscribed && session->lost && queue_len(session) < QUEUE_LOW) {
-        new_peer_event(session, api_PeerEvent_Kind_LOST)->lost = session->lost;
-        session->lost = 0;
-        send_response(session);
-    }
-}
-
-static void tell_peer_event(struct session *session, api_PeerEvent_Kind kind, const api_Peer *peer)
-{
-    /* What the present state has not reached yet will be in it. */
-    if (!session->subscribed || (!session->synced && peer->index >= session->next_index))
-        return;
-    /* Once something is lost, nothing more is told before the client knows of it. */
-    if (session->lost || queue_len(session) > API_CLIENT_QUEUE_MAX) {
-        session->lost++;
-        session->server->counters.events_lost++;
-        return;
-    }
-    api_PeerEvent *event = new_peer_event(session, kind);
-    event->has_peer = true;
-    event->peer = *peer;
-    send_response(session);
-}
-
-void api_server_peer_event(struct api_server *server, uint32_t index, api_PeerEvent_Kind kind)
-{
-    api_Peer peer;
-    if (!get_peer(server, index, &peer))
-        return;
-    for (struct session *session = server->sessions; session; session = session->next)
-        tell_peer_event(session, kind, &peer);
-}
-
-/* ---- Key events ---- */
-
-static void serve_key_event(struct session *session)
-{
-    const struct api_source *source = &session->server->source;
-    uint64_t generation;
-    if (!session->keys_subscribed || !session->key_untold || queue_len(session) >= QUEUE_LOW)
-        return;
-    session->key_untold = false;
-    if (!source->key_generation(source->user, &generation))
-        return;
-    api_Response *response =
-        new_response(session->server, session->keys_subscription, api_Response_key_event_tag);
-    response->body.key_event = (api_KeyEvent){.generation = generation, .unix_ms = unix_ms_now()};
-    send_response(session);
-}
-
-void api_server_key_event(struct api_server *server)
-{
-    for (struct session *session = server->sessions; session; session = session->next) {
-        session->key_untold = true;
-        serve_key_event(session);
-    }
-}
-
-/* ---- Requests ---- */
-
-static void answer_get_status(struct session *session, const api_Request *request)
-{
-    struct api_server *server = session->server;
-    api_Status *status = &new_response(server, request->id, api_Response_status_tag)->body.status;
-    server->source.get_status(server->source.user, status);
-    utf8_make_valid(status->reason);
-    utf8_make_valid(status->chain_error);
-    utf8_make_valid(status->device_error);
-    utf8_make_valid(status->indexer.error);
-    utf8_make_valid(status->csk_error);
-    send_response(session);
-}
-
-static void answer_get_self(struct session *session, const api_Request *request)
-{
-    struct api_server *server = session->server;
-    api_Response *response = new_response(server, request->id, api_Response_self_tag);
-    if (server->source.get_self(server->source.user, &response->body.self))
-        send_response(session);
-    else
-        send_error(session, request->id, api_Error_Code_UNAVAILABLE, "the node does not know yet who it is");
-}
-
-static void answer_list_peers(struct session *session, const api_Request *request)
-{
-    struct api_server *server = session->server;
-    const uint32_t wanted = request->body.list_peers.limit;
-    const uint32_t limit = wanted == 0 || wanted > API_PAGE_MAX ? API_PAGE_MAX : wanted;
-    const uint32_t count = server->source.peer_count(server->source.user);
-    api_PeerPage *page = &new_response(server, request->id, api_Response_peer_page_tag)->body.peer_page;
-    uint32_t index = request->body.list_peers.first_index;
-    for (; index < count && page->peers_count < limit; index++) {
-        api_Peer *peer = &page->peers[page->peers_count];
-        if (get_peer(server, index, peer) && !peer->removed)
-            page->peers_count++;
-    }
-    page->next_index = index < count ? index : 0;
-    send_response(session);
-}
-
-static void answer_subscribe_peer_events(struct session *session, const api_Request *request)
-{
-    if (session->subscribed) {
-        send_error(session, request->id, api_Error_Code_FAILED_PRECONDITION,
-                   "this connection has a subscription already");
-        return;
-    }
-    session->subscribed = true;
-    session->synced = false;
-    session->subscription = request->id;
-    session->next_index = 0;
-    session->lost = 0;
-    serve_subscription(session);
-}
-
-static void answer_list_operations(struct session *session, const api_Request *request)
-{
-    struct api_server *server = session->server;
-    const struct api_source *source = &server->source;
-    api_OperationList *list =
-        &new_response(server, request->id, api_Response_operation_list_tag)->body.operation_list;
-    while (list->operations_count < API_OPERATIONS_MAX) {
-        api_Operation *operation = &list->operations[list->operations_count];
-        if (!source->get_operation(source->user, list->operations_count, operation))
-            break;
-        utf8_make_valid(operation->problem);
-        list->operations_count++;
-    }
-    send_response(session);
-}
-
-static void answer_subscribe_key_events(struct session *session, const api_Request *request)
-{
-    if (session->keys_subscribed) {
-        send_error(session, request->id, api_Error_Code_FAILED_PRECONDITION,
-                   "this connection has a subscription to keys already");
-        return;
-    }
-    session->keys_subscribed = session->key_untold = true;
-    session->keys_subscription = request->id;
-    serve_key_event(session);
-}
-
-static void answer_get_cluster_shared_key(struct session *session, const api_Request *request)
-{
-    struct api_server *server = session->server;
-    const api_GetClusterSharedKey *wanted = &request->body.get_cluster_shared_key;
-    const struct api_source *source = &server->source;
-    uint64_t generation = wanted->generation;
-    if (!wanted->has_generation && !source->key_generation(source->user, &generation)) {
-        send_error(session, request->id, api_Error_Code_UNAVAILABLE, "no cluster shared key is held yet");
-        return;
-    }
-    api_Response *response = new_response(server, request->id, api_Response_cluster_shared_key_tag);
-    const api_Error_Code code = source->get_key(source->user, generation, &response->body.cluster_shared_key);
-    if (code == api_Error_Code_UNSPECIFIED)
-        send_response(session);
-    else
-        send_error(session, request->id, code,
-                   code == api_Error_Code_UNAVAILABLE ? "the node is not healthy"
-                                                      : "this generation is not held");
-    secret_wipe(&server->response, sizeof(server->response));
-    secret_wipe(server->frame, sizeof(server->frame));
-}
-
-static void answer_cancel(struct session *session, const api_Request *request)
-{
-    const uint64_t id = request->body.cancel.id;
-    if (session->subscribed && session->subscription == id) {
-        session->subscribed = false;
-    } else if (session->keys_subscribed && session->keys_subscription == id) {
-        session->keys_subscribed = false;
-    } else {
-        send_error(session, request->id, api_Error_Code_NOT_FOUND, "there is no such subscription");
-        return;
-    }
-    new_response(session->server, request->id, api_Response_done_tag);
-    send_response(session);
-}
-
-static const struct {
-    pb_size_t which;
-    void (*answer)(struct session *session, const api_Request *request);
-} handlers[] = {
-    {api_Request_get_status_tag, answer_get_status},
-    {api_Request_get_self_tag, answer_get_self},
-    {api_Request_list_peers_tag, answer_list_peers},
-    {api_Request_subscribe_peer_events_tag, answer_subscribe_peer_events},
-    {api_Request_list_operations_tag, answer_list_operations},
-    {api_Request_get_cluster_shared_key_tag, answer_get_cluster_shared_key},
-    {api_Request_subscribe_key_events_tag, answer_subscribe_key_events},
-    {api_Request_cancel_tag, answer_cancel},
-};
-
-static void answer_request(struct session *session, const api_Request *request)
-{
-    for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
-        if (handlers[i].which == request->which_body) {
-            handlers[i].answer(session, request);
-            return;
-        }
-    }
-    send_error(session, request->id, api_Error_Code_INVALID_ARGUMENT, "this agent does not know the request");
-}
 
 /* ---- Connections ---- */
 
@@ -382,7 +45,7 @@ static int serve_frame(struct session *session)
     if (!pb_decode(&in, api_Request_fields, &request))
         return AM_EFORMAT;
     evbuffer_drain(input, frame.len);
-    answer_request(session, &request);
+    session_answer(session, &request);
     return 1;
 }
 
@@ -391,7 +54,7 @@ static void on_readable(struct bufferevent *stream, void *user)
 {
     struct session *session = user;
     int served = 1;
-    while (served > 0 && queue_len(session) < API_CLIENT_QUEUE_MAX)
+    while (served > 0 && session_queue_len(session) < API_CLIENT_QUEUE_MAX)
         served = serve_frame(session);
     if (served < 0) {
         session->server->counters.malformed++;
@@ -406,8 +69,8 @@ static void on_readable(struct bufferevent *stream, void *user)
 static void on_drained(struct bufferevent *stream, void *user)
 {
     struct session *session = user;
-    serve_subscription(session);
-    serve_key_event(session);
+    session_serve_events(session);
+    session_serve_key(session);
     if (!(bufferevent_get_enabled(stream) & EV_READ)) {
         bufferevent_enable(stream, EV_READ);
         on_readable(stream, user);
@@ -445,8 +108,8 @@ static bool session_start(struct api_server *server, int fd)
 
 static void refuse(struct api_server *server, int fd, api_Error_Code code, const char *text)
 {
-    set_error(server, 0, code, text);
-    const size_t len = encode_response(server);
+    session_set_error(server, 0, code, text);
+    const size_t len = session_encode_response(server);
     server->counters.refused++;
     /* What does not fit an empty socket buffer is not worth waiting for. */
     if (send(fd, server->frame, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)

@@ -115,6 +115,9 @@ static void core_dispatch(struct core *core, const struct core_event *event)
     case CORE_EVENT_INDEXER:
         registry_indexer(core, &event->indexer);
         return;
+    case CORE_EVENT_DEVICE_DRIFTED:
+        device_drifted(core);
+        return;
     case CORE_EVENT_STREAM_UP:
         links_stream_up(core, &event->stream);
         return;
@@ -177,10 +180,10 @@ uint64_t core_deadline(const struct core *core)
 }
 
 static const enum core_action_type core_node_actions[] = {
-    CORE_DO_READ_IDENTITY, CORE_DO_READ_SELF,    CORE_DO_REGISTER,       CORE_DO_READ_STATE,
-    CORE_DO_READ_PAGE,     CORE_DO_APPLY_DEVICE, CORE_DO_OBSERVE_DEVICE, CORE_DO_SEND_HEARTBEAT,
-    CORE_DO_LOAD_CSK,      CORE_DO_DERIVE_CSK,   CORE_DO_COMMIT_CSK,     CORE_TELL_CSK,
-    CORE_TELL_WITHHELD,    CORE_TELL_PHASE,      CORE_TELL_EXIT,
+    CORE_DO_READ_IDENTITY,  CORE_DO_READ_SELF,    CORE_DO_REGISTER,    CORE_DO_READ_STATE,
+    CORE_DO_READ_PAGE,      CORE_DO_APPLY_DEVICE, CORE_DO_APPLY_PEERS, CORE_DO_OBSERVE_DEVICE,
+    CORE_DO_SEND_HEARTBEAT, CORE_DO_LOAD_CSK,     CORE_DO_DERIVE_CSK,  CORE_DO_COMMIT_CSK,
+    CORE_TELL_CSK,          CORE_TELL_WITHHELD,   CORE_TELL_PHASE,     CORE_TELL_EXIT,
 };
 
 static void core_fill_node_action(struct core *core, struct core_action *action)

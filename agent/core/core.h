@@ -30,8 +30,9 @@
 #include "crypto/bytes.h"
 
 #define CORE_MEMBERS_MAX 16384 /* registry rows a node can hold */
-#define CORE_PAGE_MAX 50  /* rows per page: 9 words each, so an answer is at most 14,496 bytes before hex */
-#define CORE_DIALS_MAX 64 /* dials in flight */
+#define CORE_PAGE_MAX 50    /* rows per page: 9 words each, so an answer is at most 14,496 bytes before hex */
+#define CORE_DIALS_MAX 64   /* dials in flight */
+#define CORE_CHANGES_MAX 64 /* changed peers that are applied one by one; more make a whole pass */
 #define CORE_TEXT_MAX 320
 #define CORE_LINK_TEXT_MAX 96
 #define CORE_PULLS_MAX 8   /* CSK pulls in flight */
@@ -69,9 +70,10 @@ enum core_event_type {
     CORE_EVENT_CHAIN_STATE,     /* READ_STATE */
     CORE_EVENT_MEMBERS_PAGE,    /* READ_PAGE */
     CORE_EVENT_READ_FAILED,     /* READ_SELF, READ_STATE or READ_PAGE */
-    CORE_EVENT_DEVICE_APPLIED,  /* APPLY_DEVICE */
-    CORE_EVENT_DEVICE_FAILED,   /* APPLY_DEVICE or OBSERVE_DEVICE: nothing could be done at all */
+    CORE_EVENT_DEVICE_APPLIED,  /* APPLY_DEVICE or APPLY_PEERS */
+    CORE_EVENT_DEVICE_FAILED, /* APPLY_DEVICE, APPLY_PEERS or OBSERVE_DEVICE: nothing could be done at all */
     CORE_EVENT_DEVICE_OBSERVED, /* OBSERVE_DEVICE */
+    CORE_EVENT_DEVICE_DRIFTED,  /* the system told of a change of the device by another hand, or may have */
     CORE_EVENT_INDEXER,         /* what the indexer's subscription is, or tells */
     CORE_EVENT_STREAM_UP,       /* datagrams pass to and from this peer; answers DIAL when `dialed` */
     CORE_EVENT_STREAM_DOWN,     /* no stream to this peer is left */
@@ -130,7 +132,8 @@ struct core_page {
     size_t records_len;
 };
 
-/* One pass of the reconciler over the device. Failed edits are tried again with the next APPLY_DEVICE. */
+/* One pass of the reconciler over the device or some of its peers. Failed edits are tried again with the next
+ * APPLY_DEVICE. */
 struct core_apply_result {
     uint32_t failed_edits;
     const char *text; /* the first failure; ignored when failed_edits is 0 */
@@ -147,6 +150,7 @@ struct core_observed_peer {
 struct core_observation {
     const struct core_observed_peer *peers; /* live during core_step only */
     size_t peers_len;
+    bool drifted; /* the device is not what was applied last */
 };
 
 /* An indexer that is caught up lets polling become rare; a verified push wakes it. Neither is believed
@@ -225,6 +229,7 @@ enum core_action_type {
     CORE_DO_READ_STATE,         /* nodeState and the block number it belongs to */
     CORE_DO_READ_PAGE,          /* membersPage at `page.block` */
     CORE_DO_APPLY_DEVICE,       /* make the device what core_device and core_next_desired_peer say now */
+    CORE_DO_APPLY_PEERS,        /* the same for those peers only which core_next_changed_peer names */
     CORE_DO_OBSERVE_DEVICE,     /* one dump */
     CORE_DO_SET_STREAM_PEER,    /* let the transport know (or update) this member; see core_member_at */
     CORE_DO_REMOVE_STREAM_PEER, /* forget it, close its streams at once; no event comes for its dial or
@@ -330,6 +335,7 @@ struct core_desired_peer {
     uint8_t mesh_ip6[16];
     uint32_t loopback_ip; /* agent/transport/loopback.h */
     bool carried;         /* a stream is there */
+    bool streamed;        /* a stream to it has worked: its datagrams need not fit a wire */
 };
 
 /* False until the own address and the mesh's network are known. */
@@ -338,6 +344,13 @@ bool core_device(const struct core *core, struct core_device *out);
 /* Walks the peers the device should have, in registry order, starting with *cursor = 0. They derive from the
  * registry only: live, not refused, never this node. False at the end. */
 bool core_next_desired_peer(const struct core *core, uint32_t *cursor, struct core_desired_peer *out);
+
+/* One of these peers by its registry index; false when the device should not have it. */
+bool core_desired_peer_at(const struct core *core, uint32_t index, struct core_desired_peer *out);
+
+/* Walks the indexes that CORE_DO_APPLY_PEERS is about, starting with *cursor = 0: each either is a desired
+ * peer now, with whatever key, or is none any more. At most CORE_CHANGES_MAX. */
+bool core_next_changed_peer(const struct core *core, uint32_t *cursor, uint32_t *index);
 
 /* How many core_next_desired_peer gives. */
 uint32_t core_desired_peers(const struct core *core);

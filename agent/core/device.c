@@ -6,6 +6,7 @@
 #define DEVICE_REFRESH_MS 30000     /* a pass comes round even when nothing seems to have changed */
 #define DEVICE_OBSERVE_MS 1000      /* while a peer is not up */
 #define DEVICE_OBSERVE_IDLE_MS 5000 /* while all are */
+#define DEVICE_DRIFT_GAP_MS 250     /* between passes, when somebody fights for the device */
 
 static const struct backoff device_backoff = {.floor_ms = 500, .ceiling_ms = 30000};
 
@@ -19,9 +20,36 @@ static void device_retry(struct core *core)
     struct device *device = &core->device;
 
     device->in_place = false;
-    device->dirty = true;
+    device->dirty = device->whole = true;
     device->apply_ms = core->now_ms + backoff_delay(&device_backoff, device->failures, &core->rng);
     device->failures++;
+}
+
+void device_note_change(struct core *core, uint32_t index)
+{
+    struct device *device = &core->device;
+    struct changes *changes = &device->changes;
+
+    device->dirty = true;
+    for (uint32_t i = 0; i < changes->len; i++)
+        if (changes->index[i] == index)
+            return;
+    if (changes->len == CORE_CHANGES_MAX)
+        device->whole = true;
+    else
+        changes->index[changes->len++] = index;
+}
+
+/* A device that is being made or repaired already gets its pass, at its pace. */
+void device_drifted(struct core *core)
+{
+    struct device *device = &core->device;
+
+    device->whole = true;
+    if (device->dirty || !device->exists)
+        return;
+    device->dirty = true;
+    device->apply_ms = device->applied_ms + DEVICE_DRIFT_GAP_MS;
 }
 
 void device_applied(struct core *core, const struct core_apply_result *result)
@@ -32,17 +60,21 @@ void device_applied(struct core *core, const struct core_apply_result *result)
         return;
     device->applying = false;
     device->exists = true;
+    device->applied_ms = core->now_ms;
     device->failed_edits = result->failed_edits;
-    device->observe_ms = core->now_ms;
-    device->refresh_ms =
-        core->now_ms + rng_between(&core->rng, DEVICE_REFRESH_MS - DEVICE_REFRESH_MS / 5, DEVICE_REFRESH_MS);
+    if (device->applying_whole) {
+        device->observe_ms = core->now_ms;
+        device->refresh_ms = core->now_ms + rng_between(&core->rng, DEVICE_REFRESH_MS - DEVICE_REFRESH_MS / 5,
+                                                        DEVICE_REFRESH_MS);
+    } else if (device->observe_ms > core->now_ms + DEVICE_OBSERVE_MS) {
+        device->observe_ms = core->now_ms + DEVICE_OBSERVE_MS;
+    }
     if (result->failed_edits != 0) {
         CORE_COPY_TEXT(device->error, result->text);
         device_retry(core);
         return;
     }
     device->failures = 0;
-    device->apply_ms = 0;
     device->error[0] = '\0';
 }
 
@@ -103,7 +135,6 @@ static void device_take_peer(struct core *core, struct row *row, const struct co
 void device_observed(struct core *core, const struct core_observation *observation)
 {
     struct device *device = &core->device;
-    uint32_t seen = 0;
 
     if (!device->observing)
         return;
@@ -111,15 +142,11 @@ void device_observed(struct core *core, const struct core_observation *observati
     device->in_place = device->failed_edits == 0;
     for (size_t i = 0; i < observation->peers_len; i++) {
         struct row *row = members_find_peer(&core->members, &observation->peers[i].wg_pubkey);
-        if (!row)
-            continue;
-        device_take_peer(core, row, &observation->peers[i]);
-        seen++;
+        if (row)
+            device_take_peer(core, row, &observation->peers[i]);
     }
-    if (seen < core->members.wanted && !device->dirty) { /* somebody took peers away */
-        device->dirty = true;
-        device->apply_ms = core->now_ms + DEVICE_OBSERVE_MS;
-    }
+    if (observation->drifted)
+        device_drifted(core);
     device_judge_all(core);
     device_schedule_observation(core);
 }
@@ -139,6 +166,20 @@ static uint64_t device_apply_due(const struct core *core)
     return device->dirty ? device->apply_ms : device->refresh_ms;
 }
 
+static void device_ask_apply(struct core *core)
+{
+    struct device *device = &core->device;
+    bool whole = device->whole || !device->exists || device->refresh_ms <= core->now_ms;
+
+    device->applying = true;
+    device->applying_whole = whole;
+    device->being_made = device->changes;
+    device->changes.len = 0;
+    device->dirty = device->whole = false;
+    device->apply_ms = 0;
+    core->pending |= whole ? ASK_APPLY_DEVICE : ASK_APPLY_PEERS;
+}
+
 void device_pump(struct core *core)
 {
     struct device *device = &core->device;
@@ -146,9 +187,7 @@ void device_pump(struct core *core)
     if (device->applying || device->observing || !device_known(core))
         return;
     if (device_apply_due(core) <= core->now_ms) {
-        device->applying = true;
-        device->dirty = false;
-        core->pending |= ASK_APPLY_DEVICE;
+        device_ask_apply(core);
     } else if (device->observe_ms <= core->now_ms && device->exists) {
         device->observing = true;
         core->pending |= ASK_OBSERVE_DEVICE;

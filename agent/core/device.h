@@ -9,6 +9,12 @@ void device_applied(struct core *core, const struct core_apply_result *result);
 void device_failed(struct core *core, const struct core_failure *failure);
 void device_observed(struct core *core, const struct core_observation *observation);
 
+/* Another hand changed the device, or may have. */
+void device_drifted(struct core *core);
+
+/* The desired peer of this row came, changed or went. */
+void device_note_change(struct core *core, uint32_t index);
+
 /* Decides anew whether the peer is up. */
 void device_judge_peer(struct core *core, struct row *row);
 

@@ -74,6 +74,8 @@ void links_stream_up(struct core *core, const struct core_stream *stream)
     }
     if (stream->dialed)
         links_end_dial(core, &row->link);
+    if (!row->link.ever_up)
+        device_note_change(core, stream->index);
     row->link.up = row->link.ever_up = true;
     row->link.dialed = stream->dialed;
     row->link.since_ms = core->now_ms;

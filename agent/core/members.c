@@ -5,6 +5,7 @@
 
 #include "agent/core/address.h"
 #include "agent/core/csk.h"
+#include "agent/core/device.h"
 #include "agent/core/links.h"
 #include "agent/core/liveness.h"
 
@@ -181,7 +182,7 @@ static void members_want(struct core *core, struct row *row, bool wanted)
         return;
     row->wanted = wanted;
     core->members.wanted += wanted ? 1 : UINT32_MAX;
-    core->device.dirty = true;
+    device_note_change(core, index);
     if (wanted) {
         row->handshake_seen = false;
         row->rx_bytes = row->tx_bytes = 0;
@@ -290,7 +291,7 @@ static void members_change_wg_key(struct core *core, uint32_t index, const struc
     members_settle_rivals(core, row);
     if (row->is_self)
         return;
-    core->device.dirty = true;
+    device_note_change(core, index);
     members_ask(&core->members, index, ROW_TELL_KEY);
 }
 

@@ -1,5 +1,6 @@
 #include "agent/core/node.h"
 
+#include "agent/core/address.h"
 #include "agent/core/csk.h"
 #include "agent/core/liveness.h"
 #include "agent/core/members.h"
@@ -51,6 +52,7 @@ void node_identity_ready(struct core *core, const struct core_identity *identity
         return;
     core->node.identity = *identity;
     core->node.wg_pubkey = identity->wg_pubkey;
+    mesh_ipv6(&identity->cluster, &identity->member_id, core->node.mesh_ip6);
     core->node.identity_known = true;
     node_succeed(core);
     node_go(core, BOOT_SELF);
@@ -98,7 +100,7 @@ static void node_adopt(struct core *core, const struct core_self *self)
     node->wg_generation = self->wg_generation;
     node->mesh_ip = self->record.mesh_ip;
     if (moved && core->registry.synced) {
-        core->device.dirty = true;
+        core->device.dirty = core->device.whole = true;
         members_settle_all(core);
     }
     node_succeed(core);

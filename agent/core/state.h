@@ -20,15 +20,16 @@ enum node_ask {
     ASK_READ_STATE = 1 << 3,
     ASK_READ_PAGE = 1 << 4,
     ASK_APPLY_DEVICE = 1 << 5,
-    ASK_OBSERVE_DEVICE = 1 << 6,
-    ASK_SEND_HEARTBEAT = 1 << 7,
-    ASK_LOAD_CSK = 1 << 8,
-    ASK_DERIVE_CSK = 1 << 9,
-    ASK_COMMIT_CSK = 1 << 10,
-    TELL_CSK = 1 << 11,
-    TELL_WITHHELD = 1 << 12,
-    TELL_PHASE = 1 << 13,
-    TELL_EXIT = 1 << 14
+    ASK_APPLY_PEERS = 1 << 6,
+    ASK_OBSERVE_DEVICE = 1 << 7,
+    ASK_SEND_HEARTBEAT = 1 << 8,
+    ASK_LOAD_CSK = 1 << 9,
+    ASK_DERIVE_CSK = 1 << 10,
+    ASK_COMMIT_CSK = 1 << 11,
+    TELL_CSK = 1 << 12,
+    TELL_WITHHELD = 1 << 13,
+    TELL_PHASE = 1 << 14,
+    TELL_EXIT = 1 << 15
 };
 
 enum row_ask {
@@ -176,10 +177,18 @@ struct outbox {
     } items[OUTBOX_ITEMS];
 };
 
+/* Registry indexes, each at most once. */
+struct changes {
+    uint32_t index[CORE_CHANGES_MAX];
+    uint32_t len;
+};
+
 struct device {
     bool applying;
+    bool applying_whole;
     bool observing;
     bool dirty;    /* the desired device changed, or the last pass did not finish */
+    bool whole;    /* the next pass is to look at all of it, not at `changes` alone */
     bool exists;   /* the last pass could work on it, though some edits may have failed */
     bool in_place; /* the last pass did all, and the device was looked at since */
     uint32_t failures;
@@ -187,6 +196,9 @@ struct device {
     uint64_t apply_ms; /* not before */
     uint64_t refresh_ms;
     uint64_t observe_ms;
+    uint64_t applied_ms;       /* when the last pass ended */
+    struct changes changes;    /* peers that differ from those applied; more than fit set `whole` */
+    struct changes being_made; /* by the APPLY_PEERS in flight */
     char error[CORE_TEXT_MAX];
 };
 

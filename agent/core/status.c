@@ -105,29 +105,45 @@ bool core_device(const struct core *core, struct core_device *out)
         .cidr_ip = core->registry.known.cidr_ip,
         .cidr_prefix = core->registry.known.cidr_prefix,
     };
-    mesh_ipv6(&core->node.identity.cluster, &core->node.identity.member_id, out->mesh_ip6);
+    memcpy(out->mesh_ip6, core->node.mesh_ip6, sizeof(out->mesh_ip6));
     mesh_network6(&core->node.identity.cluster, out->cidr6);
+    return true;
+}
+
+bool core_desired_peer_at(const struct core *core, uint32_t index, struct core_desired_peer *out)
+{
+    const struct members *members = &core->members;
+
+    if (index >= members->count || !members->rows[index].wanted)
+        return false;
+    const struct row *row = &members->rows[index];
+    *out = (struct core_desired_peer){
+        .index = index,
+        .wg_pubkey = row->record.wg_pubkey,
+        .mesh_ip = row->record.mesh_ip,
+        .loopback_ip = loopback_address_of_index(index),
+        .streamed = row->link.ever_up,
+        .carried = row->link.up,
+    };
+    memcpy(out->mesh_ip6, row->mesh_ip6, sizeof(out->mesh_ip6));
     return true;
 }
 
 bool core_next_desired_peer(const struct core *core, uint32_t *cursor, struct core_desired_peer *out)
 {
-    const struct members *members = &core->members;
+    while (*cursor < core->members.count)
+        if (core_desired_peer_at(core, (*cursor)++, out))
+            return true;
+    return false;
+}
 
-    while (*cursor < members->count && !members->rows[*cursor].wanted)
-        ++*cursor;
-    if (*cursor >= members->count)
+bool core_next_changed_peer(const struct core *core, uint32_t *cursor, uint32_t *index)
+{
+    const struct changes *changes = &core->device.being_made;
+
+    if (*cursor >= changes->len)
         return false;
-    const struct row *row = &members->rows[*cursor];
-    *out = (struct core_desired_peer){
-        .index = *cursor,
-        .wg_pubkey = row->record.wg_pubkey,
-        .mesh_ip = row->record.mesh_ip,
-        .loopback_ip = loopback_address_of_index(*cursor),
-        .carried = row->link.up,
-    };
-    memcpy(out->mesh_ip6, row->mesh_ip6, sizeof(out->mesh_ip6));
-    ++*cursor;
+    *index = changes->index[(*cursor)++];
     return true;
 }
 
@@ -300,7 +316,7 @@ void core_status(const struct core *core, struct core_status *out)
         .failed_edits = core->device.failed_edits,
     };
     if (core->node.registered)
-        mesh_ipv6(&core->node.identity.cluster, &core->node.identity.member_id, out->mesh_ip6);
+        memcpy(out->mesh_ip6, core->node.mesh_ip6, sizeof(out->mesh_ip6));
     status_reason(core, out->reason);
     CORE_COPY_TEXT(out->chain_error, core->registry.error);
     CORE_COPY_TEXT(out->device_error, core->device.error);

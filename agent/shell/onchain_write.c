@@ -59,7 +59,7 @@ void onchain_commit_csk(struct onchain *onchain, const struct core_csk *csk)
 {
     struct abi_writer call = {0};
     cluster_put_set_csk_commitment(&call, csk->generation, &csk->commitment);
-    onchain_expect(onchain, start_operation(onchain, "csk-commitment", &call, on_committed),
+    onchain_expect(onchain, start_operation(onchain, "CSK commitment", &call, on_committed),
                    &onchain->commit_refused);
     abi_writer_free(&call);
 }

@@ -119,7 +119,7 @@ static int load_record(struct operations *o, struct pending_record *record, stru
 static void read_pending(struct operations *o)
 {
     struct am_err err;
-    struct pending_record record;
+    struct pending_record record = {0};
     const int code = o->folder ? load_record(o, &record, &err) : -ENOENT;
     if (code == -ENOENT)
         return;

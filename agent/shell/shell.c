@@ -35,8 +35,10 @@ struct shell {
     struct http_server *http;
     struct views views;
     struct event *deadline;
-    struct event *apply;   /* activated by CORE_DO_APPLY_DEVICE */
-    struct event *observe; /* activated by CORE_DO_OBSERVE_DEVICE */
+    struct event *apply;       /* activated by CORE_DO_APPLY_DEVICE */
+    struct event *apply_peers; /* activated by CORE_DO_APPLY_PEERS */
+    struct event *observe;     /* activated by CORE_DO_OBSERVE_DEVICE */
+    struct event *watch;       /* notifications of the device's system */
     struct event *undialed;
     uint32_t undialed_peers[CORE_DIALS_MAX]; /* dials that could not even begin */
     size_t undialed_len;
@@ -79,6 +81,12 @@ static void do_apply_device(struct shell *shell, const struct core_action *actio
 {
     (void)action;
     event_active(shell->apply, EV_TIMEOUT, 0);
+}
+
+static void do_apply_peers(struct shell *shell, const struct core_action *action)
+{
+    (void)action;
+    event_active(shell->apply_peers, EV_TIMEOUT, 0);
 }
 
 static void do_observe_device(struct shell *shell, const struct core_action *action)
@@ -202,6 +210,7 @@ static void (*const handlers[])(struct shell *, const struct core_action *) = {
     [CORE_DO_READ_STATE] = do_read_state,
     [CORE_DO_READ_PAGE] = do_read_page,
     [CORE_DO_APPLY_DEVICE] = do_apply_device,
+    [CORE_DO_APPLY_PEERS] = do_apply_peers,
     [CORE_DO_OBSERVE_DEVICE] = do_observe_device,
     [CORE_DO_SET_STREAM_PEER] = do_set_stream_peer,
     [CORE_DO_REMOVE_STREAM_PEER] = do_remove_stream_peer,
@@ -246,28 +255,53 @@ static void on_deadline(evutil_socket_t fd, short what, void *user)
     feed(user, &(struct core_event){.type = CORE_EVENT_TICK});
 }
 
+/* Tells the core what came of a pass. */
+static void report_pass(struct shell *shell, int code, const struct reconcile_result *result,
+                        const struct am_err *err)
+{
+    struct core_event event = {.type = CORE_EVENT_DEVICE_APPLIED};
+    if (code == 0) {
+        event.applied = (struct core_apply_result){.failed_edits = (uint32_t)result->failed,
+                                                   .text = result->failure.text};
+    } else {
+        event.type = CORE_EVENT_DEVICE_FAILED;
+        event.failure = (struct core_failure){.text = err->text, .retryable = true};
+    }
+    if (result->applied > 0)
+        log_info("device.changed", log_uint("edits", result->applied), log_uint("failed", result->failed),
+                 log_bool("without_ipv6", result->without_ipv6));
+    if (result->failed > 0 || code != 0)
+        log_warn("device.failed", log_text("reason", code ? err->text : result->failure.text));
+    feed(shell, &event);
+}
+
 static void on_apply(evutil_socket_t fd, short what, void *user)
+{
+    struct shell *shell = user;
+    struct reconcile_result result = {0};
+    struct am_err err = {0};
+    (void)fd, (void)what;
+    const int code = tunnels_apply(shell->tunnels, shell->core, onchain_wireguard_key(shell->onchain),
+                                   views_now_ms(), &result, &err);
+    report_pass(shell, code, &result, &err);
+}
+
+static void on_apply_peers(evutil_socket_t fd, short what, void *user)
 {
     struct shell *shell = user;
     struct reconcile_result result;
     struct am_err err = {0};
     (void)fd, (void)what;
-    const int code = tunnels_apply(shell->tunnels, shell->core, onchain_wireguard_key(shell->onchain),
-                                   views_now_ms(), &result, &err);
-    struct core_event event = {.type = CORE_EVENT_DEVICE_APPLIED};
-    if (code == 0) {
-        event.applied =
-            (struct core_apply_result){.failed_edits = (uint32_t)result.failed, .text = result.failure.text};
-    } else {
-        event.type = CORE_EVENT_DEVICE_FAILED;
-        event.failure = (struct core_failure){.text = err.text, .retryable = true};
-    }
-    if (result.applied > 0)
-        log_info("device.changed", log_uint("edits", result.applied), log_uint("failed", result.failed),
-                 log_bool("without_ipv6", result.without_ipv6));
-    if (result.failed > 0 || code != 0)
-        log_warn("device.failed", log_text("reason", code ? err.text : result.failure.text));
-    feed(shell, &event);
+    const int code = tunnels_apply_peers(shell->tunnels, shell->core, &result, &err);
+    report_pass(shell, code, &result, &err);
+}
+
+static void on_watch(evutil_socket_t fd, short what, void *user)
+{
+    struct shell *shell = user;
+    (void)fd, (void)what;
+    if (tunnels_watch_read(shell->tunnels))
+        feed(shell, &(struct core_event){.type = CORE_EVENT_DEVICE_DRIFTED});
 }
 
 static void on_observe(evutil_socket_t fd, short what, void *user)
@@ -276,7 +310,8 @@ static void on_observe(evutil_socket_t fd, short what, void *user)
     struct am_err err = {0};
     struct core_event event = {.type = CORE_EVENT_DEVICE_OBSERVED};
     (void)fd, (void)what;
-    if (tunnels_observe(shell->tunnels, &event.observed, &err) != 0) {
+    if (tunnels_observe(shell->tunnels, shell->core, onchain_wireguard_key(shell->onchain), &event.observed,
+                        &err) != 0) {
         log_warn("device.failed", log_text("reason", err.text));
         event = (struct core_event){.type = CORE_EVENT_DEVICE_FAILED,
                                     .failure = {.text = err.text, .retryable = true}};
@@ -408,11 +443,13 @@ static bool open_core(struct shell *shell)
     shell->core = core_new(&config);
     shell->deadline = evtimer_new(shell->base, on_deadline, shell);
     shell->apply = evtimer_new(shell->base, on_apply, shell);
+    shell->apply_peers = evtimer_new(shell->base, on_apply_peers, shell);
     shell->observe = evtimer_new(shell->base, on_observe, shell);
     shell->undialed = evtimer_new(shell->base, on_undialed, shell);
     shell->views.core = shell->core;
     shell->views.started_ms = views_now_ms();
-    return shell->core && shell->deadline && shell->apply && shell->observe && shell->undialed;
+    return shell->core && shell->deadline && shell->apply && shell->apply_peers && shell->observe &&
+           shell->undialed;
 }
 
 static enum wg_backend_kind backend_kind(enum config_backend backend)
@@ -440,6 +477,10 @@ static int open_tunnels(struct shell *shell, struct am_err *err)
         err);
     if (!shell->tunnels)
         return err->code;
+    shell->watch =
+        event_new(shell->base, tunnels_watch_fd(shell->tunnels), EV_READ | EV_PERSIST, on_watch, shell);
+    if (!shell->watch || event_add(shell->watch, NULL) != 0)
+        return am_fail(err, -ENOMEM, "out of memory");
     log_info("device.backend", log_text("backend", wg_backend_name(tunnels_backend(shell->tunnels))),
              log_text("interface", shell->config->wg_interface));
     return 0;
@@ -520,9 +561,11 @@ void shell_free(struct shell *shell)
     mesh_free(shell->mesh);
     vault_free(shell->vault);
     onchain_free(shell->onchain);
+    free_event(shell->watch);
     tunnels_free(shell->tunnels);
     free_event(shell->deadline);
     free_event(shell->apply);
+    free_event(shell->apply_peers);
     free_event(shell->observe);
     free_event(shell->undialed);
     core_free(shell->core);

@@ -4,7 +4,19 @@
 import { SCENARIOS_DIR, runScenarios } from "./lib/runner.mjs";
 
 // In this order: the later ones change the cluster more.
-const SCENARIOS = ["mesh", "indexer", "restart", "device", "gateway", "join", "witness", "refusal"];
+const SCENARIOS = [
+  "mesh",
+  "indexer",
+  "restart",
+  "device",
+  "drift",
+  "gateway",
+  "join",
+  "witness",
+  "sponsor",
+  "refusal",
+  "key",
+];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !SCENARIOS.includes(name));

@@ -25,7 +25,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         char text[REVERT_TEXT_SIZE];
         revert_describe(answer.data, answer.data_len, text);
         sponsor_error_of_rpc(
-            &(struct rpc_result){.code = code, .error_data = answer.error_data, .error = "x", .message = answer.message}, &err);
+            &(struct rpc_result){
+                .code = code, .error_data = answer.error_data, .error = "x", .message = answer.message},
+            &err);
     }
     rpc_answer_free(&answer);
     return 0;

@@ -42,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         memcpy(copy, data, len);
     wg_genl_parse_family(copy, len, &expect, &family, &err);
     wg_genl_parse_ack(copy, len, &expect, &err);
+    wg_genl_ends(copy, len, &expect);
     if (wg_genl_parse_device(copy, len, &expect, &device, &err) >= 0)
         check_round_trip(&device);
     wg_device_clear(&device);

@@ -28,10 +28,45 @@ static void *chain_grow(void *array, size_t len, size_t *capacity, size_t size)
     return array;
 }
 
+/* nodeState after the first `len` changes. */
+static struct core_chain_state chain_state_after(const struct chain *chain, size_t len)
+{
+    return len > 0 ? chain->changes[len - 1].after
+                   : (struct core_chain_state){.cidr_ip = CHAIN_NETWORK, .cidr_prefix = CHAIN_PREFIX};
+}
+
+/* Works out what nodeState is after change `i`. */
+static void chain_settle(struct chain *chain, size_t i)
+{
+    struct chain_change *change = &chain->changes[i];
+    struct core_chain_state state = chain_state_after(chain, i);
+
+    switch (change->kind) {
+    case CHAIN_REGISTRATION:
+        state.head = head_after_registration(&state.head, ++state.version, &change->record);
+        state.members++;
+        break;
+    case CHAIN_REMOVAL: /* MemberRemoved and CskRotationStarted; nobody recomputes their heads */
+        state.version += 2;
+        state.removed++;
+        state.head = keccak256(&state.head, sizeof(state.head));
+        state.csk_generation++;
+        state.csk_commitment = (struct bytes32){0};
+        break;
+    case CHAIN_COMMITMENT:
+        state.head = head_after_commitment(&state.head, ++state.version, change->csk.generation,
+                                           &change->csk.commitment);
+        state.csk_commitment = change->csk.commitment;
+        break;
+    }
+    change->after = state;
+}
+
 static void chain_append(struct chain *chain, const struct chain_change *change)
 {
     chain->changes = chain_grow(chain->changes, chain->len, &chain->capacity, sizeof(*chain->changes));
     chain->changes[chain->len++] = *change;
+    chain_settle(chain, chain->len - 1);
 }
 
 static void chain_remember(struct chain *chain, const struct core_record *record)
@@ -83,34 +118,20 @@ void chain_reorganise(struct chain *chain, uint64_t block, uint64_t again)
         chain->changes[low] = chain->changes[high - 1];
         chain->changes[high - 1] = change;
     }
-    for (size_t i = first; i < chain->len; i++)
+    for (size_t i = first; i < chain->len; i++) {
         chain->changes[i].block = again;
+        chain_settle(chain, i);
+    }
 }
 
 void chain_state_at(const struct chain *chain, uint64_t block, struct core_chain_state *out)
 {
-    *out = (struct core_chain_state){.block = block, .cidr_ip = CHAIN_NETWORK, .cidr_prefix = CHAIN_PREFIX};
-    for (size_t i = 0; i < chain->len && chain->changes[i].block <= block; i++) {
-        const struct chain_change *change = &chain->changes[i];
-        switch (change->kind) {
-        case CHAIN_REGISTRATION:
-            out->head = head_after_registration(&out->head, ++out->version, &change->record);
-            out->members++;
-            break;
-        case CHAIN_REMOVAL: /* MemberRemoved and CskRotationStarted; nobody recomputes their heads */
-            out->version += 2;
-            out->removed++;
-            out->head = keccak256(&out->head, sizeof(out->head));
-            out->csk_generation++;
-            out->csk_commitment = (struct bytes32){0};
-            break;
-        case CHAIN_COMMITMENT:
-            out->head = head_after_commitment(&out->head, ++out->version, change->csk.generation,
-                                              &change->csk.commitment);
-            out->csk_commitment = change->csk.commitment;
-            break;
-        }
-    }
+    size_t len = chain->len;
+
+    while (len > 0 && chain->changes[len - 1].block > block)
+        len--;
+    *out = chain_state_after(chain, len);
+    out->block = block;
 }
 
 size_t chain_rows_at(const struct chain *chain, uint64_t block, struct core_record *rows, size_t capacity)

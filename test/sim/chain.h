@@ -10,8 +10,9 @@ enum chain_change_kind { CHAIN_REGISTRATION, CHAIN_REMOVAL, CHAIN_COMMITMENT };
 struct chain_change {
     uint64_t block;
     enum chain_change_kind kind;
-    struct core_record record; /* of the member that comes or goes */
-    struct core_csk csk;       /* that is committed to */
+    struct core_record record;     /* of the member that comes or goes */
+    struct core_csk csk;           /* that is committed to */
+    struct core_chain_state after; /* nodeState from then on */
 };
 
 struct chain {

@@ -47,6 +47,7 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
         node->reading = true;
         return;
     case CORE_DO_APPLY_DEVICE:
+    case CORE_DO_APPLY_PEERS:
     case CORE_DO_OBSERVE_DEVICE:
         if (node->on_device)
             world_fail(world, n, "works twice on its device");
@@ -150,8 +151,9 @@ static void check_calm(struct world *world, uint32_t n, const struct core_status
     if (status->live_members != state.members - state.removed || status->version != state.version ||
         status->refused_members != 0 || status->up_peers != world->nodes_len - 1 ||
         status->heard_members != world->nodes_len)
-        world_fail(world, n, "knows %u live members, the chain has %llu", status->live_members,
-                   (unsigned long long)(state.members - state.removed));
+        world_fail(world, n, "knows %u live members of %llu, refuses %u, has tunnels to %u and hears %u",
+                   status->live_members, (unsigned long long)(state.members - state.removed),
+                   status->refused_members, status->up_peers, status->heard_members);
     if (status->csk_chain_generation != state.csk_generation ||
         !bytes32_equal(&status->csk_commitment, &state.csk_commitment))
         world_fail(world, n, "does not have the key of generation %llu",

@@ -103,6 +103,7 @@ static void faults_tamper(struct world *world)
         return;
     node->device[rng_between(&world->rng, 0, node->device_len - 1)] = node->device[node->device_len - 1];
     node->device_len--;
+    node->drifted = true;
     node->tampered_ms = world->now_ms;
 }
 

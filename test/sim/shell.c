@@ -105,6 +105,7 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
         mesh_keep(world, n, &action->csk);
         return;
     case CORE_DO_APPLY_DEVICE:
+    case CORE_DO_APPLY_PEERS:
     case CORE_DO_OBSERVE_DEVICE:
         node->on_device = true;
         shell_ask(world, n, action, rng_between(&world->rng, 0, 3));
@@ -326,14 +327,44 @@ static void shell_reconcile(struct world *world, struct sim_node *node)
     for (uint32_t cursor = 0; core_next_desired_peer(node->core, &cursor, &peer);) {
         const struct sim_device_peer *present = shell_device_peer(node, &peer.wg_pubkey);
         device[len] = present ? *present : (struct sim_device_peer){.wg_pubkey = peer.wg_pubkey};
+        device[len].index = peer.index;
         device[len++].mesh_ip = peer.mesh_ip;
     }
     free(node->device);
     node->device = device;
     node->device_len = len;
+    node->drifted = false;
 }
 
-static void shell_answer_apply(struct world *world, uint32_t n)
+/* The member's peer goes, unless it is to stay under the key it has. */
+static void shell_remove_changed(struct sim_node *node, uint32_t index)
+{
+    struct core_desired_peer peer;
+    bool wanted = core_desired_peer_at(node->core, index, &peer);
+
+    for (uint32_t i = 0; i < node->device_len; i++)
+        if (node->device[i].index == index &&
+            !(wanted && bytes32_equal(&node->device[i].wg_pubkey, &peer.wg_pubkey))) {
+            node->device[i] = node->device[--node->device_len];
+            return;
+        }
+}
+
+/* Only what the core says has changed: what it forgets to say stays wrong. */
+static void shell_reconcile_changes(struct sim_node *node)
+{
+    struct core_desired_peer peer;
+    uint32_t index;
+
+    for (uint32_t cursor = 0; core_next_changed_peer(node->core, &cursor, &index);)
+        shell_remove_changed(node, index);
+    for (uint32_t cursor = 0; core_next_changed_peer(node->core, &cursor, &index);)
+        if (core_desired_peer_at(node->core, index, &peer) && !shell_device_peer(node, &peer.wg_pubkey))
+            node->device[node->device_len++] = (struct sim_device_peer){
+                .index = index, .wg_pubkey = peer.wg_pubkey, .mesh_ip = peer.mesh_ip};
+}
+
+static void shell_answer_apply(struct world *world, uint32_t n, bool whole)
 {
     struct core_event event = {.type = CORE_EVENT_DEVICE_APPLIED};
 
@@ -343,8 +374,10 @@ static void shell_answer_apply(struct world *world, uint32_t n)
         event.failure = (struct core_failure){.text = "netlink: no buffer space", .retryable = true};
     } else if (world_chance(world, world->faults.device_fail_pct)) {
         event.applied = (struct core_apply_result){.failed_edits = 1, .text = "set peer: no memory"};
-    } else {
+    } else if (whole) {
         shell_reconcile(world, &world->nodes[n]);
+    } else {
+        shell_reconcile_changes(&world->nodes[n]);
     }
     shell_step(world, n, &event);
 }
@@ -353,8 +386,9 @@ static void shell_answer_observe(struct world *world, uint32_t n)
 {
     struct sim_node *node = &world->nodes[n];
     struct core_observed_peer *peers = calloc(world->rows_max, sizeof(*peers));
-    struct core_event event = {.type = CORE_EVENT_DEVICE_OBSERVED,
-                               .observed = {.peers = peers, .peers_len = node->device_len}};
+    struct core_event event = {
+        .type = CORE_EVENT_DEVICE_OBSERVED,
+        .observed = {.peers = peers, .peers_len = node->device_len, .drifted = node->drifted}};
 
     if (!peers)
         abort();
@@ -397,7 +431,8 @@ void shell_answer(struct world *world, const struct happening *happening)
         shell_answer_page(world, happening);
         return;
     case CORE_DO_APPLY_DEVICE:
-        shell_answer_apply(world, n);
+    case CORE_DO_APPLY_PEERS:
+        shell_answer_apply(world, n, happening->action.type == CORE_DO_APPLY_DEVICE);
         return;
     case CORE_DO_OBSERVE_DEVICE:
         shell_answer_observe(world, n);

@@ -1,13 +1,15 @@
 /* Load generator, sink and ping for anything that carries UDP datagrams from one port of this host to
  * another.
  *
- *   bench_load [-g] [-k peers] [-m flood|limit|ping] -a address -p port -f port -t port -s size -r rate -d ms
+ *   bench_load [-g] [-k peers] [-m mode] -a address -p port -f port -t port -s size -r rate -d ms
  *
  * The generator sends from port -f to -a:-p, the sink listens on port -t. Peers have consecutive addresses
  * and take turns. The datagrams look like WireGuard's transport data and carry the time at which they were
- * sent. flood  -r packets/s for -d ms limit  the highest rate from -r on that arrives with less than 0.1 % loss ping the
- * sink answers; one datagram is under way at a time -g sends with UDP_SEGMENT and receives with UDP_GRO.
- * Prints `name value` lines.
+ * sent. With -g they are sent with UDP_SEGMENT and received with UDP_GRO. Prints `name value` lines.
+ *
+ * Mode "flood", the default, sends -r datagrams a second for -d ms. Mode "limit" looks from rate -r upwards
+ * for the highest that arrives with less than 0.1 % loss. In mode "ping" the sink answers, and one datagram
+ * is under way at a time.
  */
 #include <arpa/inet.h>
 #include <err.h>

@@ -1,11 +1,15 @@
 /* Transports without an agent: the ends of the tunnels that bench_load sends through.
  *
- *   bench_node hub SPOKES              one transport with SPOKES peers, which it dials
- *   bench_node spokes FIRST SPOKES     as many transports, each with the hub as its only peer
- *   bench_node hosts SPOKES            prints what the name resolver must know
+ *   bench_node hub SPOKES
  *
- * The hub is member 0 and serves WireGuard's port 51821; all spokes serve port 51822. Prints `up N` whenever
- * the number of peers with a stream has changed for the last time in a tenth of a second. Ends with stdin.
+ *   bench_node spokes FIRST SPOKES
+ *
+ *   bench_node hosts SPOKES
+ *
+ * The hub is one transport with SPOKES peers, which it dials: member 0, serving WireGuard's port 51821.
+ * Spokes are as many transports, each with the hub as its only peer, all serving port 51822. "hosts" prints
+ * what the name resolver must know. Prints `up N` when the number of peers with a stream has not changed for
+ * a tenth of a second. Ends with its standard input.
  */
 #include <err.h>
 #include <event2/event.h>

@@ -28,6 +28,9 @@ const BIN = join(ROOT, "test/node_modules/.bin");
 const ANVIL = join(ROOT, "test/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil");
 const WRANGLER = join(ROOT, "worker/node_modules/.bin/wrangler");
 export const SPONSOR_TOKEN = "devnet";
+// The secret of Pimlico's webhooks as Pimlico writes it, and the key (base64) that it stands for: digits either way.
+const PIMLICO_SECRET = "pim_whsec_132xhqfBs1FWqCxTuhU2snMTUp1ndXDD";
+export const PIMLICO_KEY = "000102030405060708090a0b0c0d0e0f1011121314151617";
 
 const flags = (options) => Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
 
@@ -97,6 +100,7 @@ const workerVariables = ({ clusterFactory, memberFactory, paymaster }) => ({
   MEMBER_FACTORIES: memberFactory,
   PAYMASTER: paymaster,
   PAYMASTER_SIGNER_KEY: ACCOUNTS.sponsor.key,
+  PIMLICO_WEBHOOK_SECRET: PIMLICO_SECRET,
   TOKEN: SPONSOR_TOKEN,
 });
 

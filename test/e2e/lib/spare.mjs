@@ -1,19 +1,28 @@
 // A node of which no agent is a member yet: where tests start agents that have something wrong about them.
 
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { encodeDeployData, encodeFunctionData } from "viem";
 import { AGENT, agentEnvironment } from "../../devnet/lib/agent.mjs";
 import { ACCOUNTS } from "../../devnet/lib/chain.mjs";
-import { startDaemon } from "../../devnet/lib/daemon.mjs";
+import { awaitDaemon, logFile, startDaemon, stopDaemon } from "../../devnet/lib/daemon.mjs";
 import { contractAbi, contractArtifact, deployMembers, sendAll } from "../../devnet/lib/deploy.mjs";
 import { runInNode } from "../../devnet/lib/node.mjs";
 import { room } from "../../devnet/lib/node-room.mjs";
 import { createRoom } from "../../devnet/lib/room.mjs";
 import { DevnetError } from "../../devnet/lib/run.mjs";
-import { WORLD, WORLD_ADDRESS, nodeAddress } from "../../devnet/lib/topology.mjs";
-import { plugRoom } from "../../devnet/lib/world.mjs";
+import { PIMLICO_KEY } from "../../devnet/lib/services.mjs";
+import {
+  BUNDLER_URL,
+  RPC_URL,
+  WORKER_URL,
+  WORLD,
+  WORLD_ADDRESS,
+  nodeAddress,
+} from "../../devnet/lib/topology.mjs";
+import { jsonRpc, plugRoom } from "../../devnet/lib/world.mjs";
 
 export async function openSpare(instance, deployment, index) {
   const [memberContract] = await deployMembers(instance, deployment, [index]);
@@ -55,6 +64,30 @@ export async function startGullibleSponsor(instance, { paymaster }, port) {
   ]);
 }
 
+const vendorDaemon = { name: "vendor", room: WORLD };
+
+// Alchemy and Pimlico at one URL, which is also the bundler's.
+export async function startVendor(instance, { paymaster }, port) {
+  const script = fileURLToPath(new URL("vendor.mjs", import.meta.url));
+  const services = [BUNDLER_URL, RPC_URL, WORKER_URL, paymaster, ACCOUNTS.sponsor.key, PIMLICO_KEY];
+  await startDaemon(instance, vendorDaemon, [
+    process.execPath,
+    script,
+    WORLD_ADDRESS,
+    String(port),
+    ...services,
+  ]);
+  const url = `http://${WORLD_ADDRESS}:${port}`;
+  await awaitDaemon(instance, vendorDaemon, () => jsonRpc(instance, url, "eth_supportedEntryPoints"), 20_000);
+  return url;
+}
+
+export const stopVendor = (instance) => stopDaemon(instance, vendorDaemon, "KILL");
+
+// The methods that the vendor was asked for, in order.
+export const vendorRequests = (instance) =>
+  readFileSync(logFile(instance, "vendor"), "utf8").trim().split("\n");
+
 // Starts an agent and waits for the first line that matches, or for its end. Gives {line, lines, code}: code
 // is undefined while the agent runs; `stop` ends it.
 export async function startWrongAgent(instance, spare, overrides, expected, { timeoutMs = 40_000 } = {}) {
@@ -82,8 +115,9 @@ export async function startWrongAgent(instance, spare, overrides, expected, { ti
   });
   const late = new Promise((resolve) => setTimeout(resolve, timeoutMs, "late").unref());
   const outcome = await Promise.race([matched, ended.then(() => "ended"), late]);
-  const stop = async () => {
-    await runInNode(instance, spare, ["sh", "-c", "kill $(pidof cluster-mesh-agent) 2>/dev/null || true"]);
+  const stop = async (signal = "TERM") => {
+    const kill = `kill -${signal} $(pidof cluster-mesh-agent) 2>/dev/null || true`;
+    await runInNode(instance, spare, ["sh", "-c", kill]);
     return ended;
   };
   if (outcome === "late") {

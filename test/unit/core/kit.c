@@ -37,12 +37,18 @@ void kit_free(struct kit *kit)
     core_free(kit->core);
 }
 
-void kit_step(struct kit *kit, const struct core_event *event)
+/* The actions join those that are there. */
+static void kit_step_on(struct kit *kit, const struct core_event *event)
 {
-    kit->actions_len = 0;
     core_step(kit->core, kit->now_ms, event);
     while (core_next_action(kit->core, &kit->actions[kit->actions_len]))
         cr_assert_lt(++kit->actions_len, KIT_ACTIONS_MAX);
+}
+
+void kit_step(struct kit *kit, const struct core_event *event)
+{
+    kit->actions_len = 0;
+    kit_step_on(kit, event);
 }
 
 void kit_event(struct kit *kit, enum core_event_type type)
@@ -195,6 +201,8 @@ void kit_stream(struct kit *kit, enum core_event_type type, uint32_t index, bool
     kit_step(kit, &(struct core_event){
                       .type = type,
                       .stream = {.index = index, .dialed = dialed, .text = "the gateway closed the stream"}});
+    if (kit_has(kit, CORE_DO_APPLY_PEERS))
+        kit_step_on(kit, &(struct core_event){.type = CORE_EVENT_DEVICE_APPLIED});
 }
 
 struct bytes32 kit_commitment(uint64_t generation)
@@ -261,7 +269,7 @@ static bool kit_pass(struct kit *kit)
 {
     kit_deadline(kit);
     bool reading = kit_has(kit, CORE_DO_READ_STATE);
-    if (kit_has(kit, CORE_DO_APPLY_DEVICE))
+    if (kit_has(kit, CORE_DO_APPLY_DEVICE) || kit_has(kit, CORE_DO_APPLY_PEERS))
         kit_applied(kit);
     if (kit_has(kit, CORE_DO_OBSERVE_DEVICE))
         kit_observed(kit, kit->handshake_age_s);

@@ -62,6 +62,7 @@ void kit_failed(struct kit *kit, enum core_event_type type, const char *text, bo
 void kit_read_failed(struct kit *kit, enum core_read what);
 void kit_applied(struct kit *kit);
 void kit_observed(struct kit *kit, uint64_t handshake_age_s); /* all desired peers, with this handshake */
+/* Also answers the pass over this peer that a first stream leads to. */
 void kit_stream(struct kit *kit, enum core_event_type type, uint32_t index, bool dialed);
 
 /* Heartbeats and the CSK. The key of every generation has this hash. */

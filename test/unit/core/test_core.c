@@ -10,7 +10,7 @@ Test(core, answers_that_nobody_asked_for_change_nothing)
         CORE_EVENT_DEVICE_FAILED, CORE_EVENT_DEVICE_OBSERVED,
         CORE_EVENT_STREAM_UP,     CORE_EVENT_REGISTER_FAILED,
         CORE_EVENT_STREAM_DOWN,   CORE_EVENT_DIAL_FAILED,
-        CORE_EVENT_READ_FAILED,
+        CORE_EVENT_READ_FAILED,   CORE_EVENT_DEVICE_DRIFTED,
     };
 
     kit_init(&kit, 0);

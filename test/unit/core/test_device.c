@@ -186,16 +186,152 @@ Test(device, an_adopted_device_needs_a_stream_of_this_process)
     kit_free(&kit);
 }
 
-Test(device, peers_that_somebody_took_away_are_put_back)
+static void add_member(struct kit *kit, uint32_t n)
+{
+    const struct core_record record = kit_record(n);
+
+    kit_add(kit, &record);
+}
+
+/* The changed indexes that the core names, as a set of bits. */
+static uint64_t changed_peers(const struct kit *kit)
+{
+    uint64_t set = 0;
+    uint32_t index;
+
+    for (uint32_t cursor = 0; core_next_changed_peer(kit->core, &cursor, &index);)
+        set |= UINT64_C(1) << index;
+    return set;
+}
+
+Test(device, what_another_hand_did_to_it_is_repaired)
 {
     struct kit kit;
 
     up(&kit);
     until_observe(&kit);
-    kit_step(&kit, &(struct core_event){.type = CORE_EVENT_DEVICE_OBSERVED});
-    for (int i = 0; i < 10 && !kit_has(&kit, CORE_DO_APPLY_DEVICE); i++)
+    kit_step(&kit, &(struct core_event){.type = CORE_EVENT_DEVICE_OBSERVED, .observed = {.drifted = true}});
+    cr_assert(kit_has(&kit, CORE_DO_APPLY_DEVICE), "a whole pass, at once");
+    kit_free(&kit);
+}
+
+Test(device, a_notification_leads_to_a_whole_pass_within_a_second)
+{
+    struct kit kit;
+    uint64_t since;
+
+    up(&kit);
+    kit_tick(&kit, 400);
+    kit_event(&kit, CORE_EVENT_DEVICE_DRIFTED);
+    cr_assert(kit_has(&kit, CORE_DO_APPLY_DEVICE), "at once when the last pass is a while ago");
+    kit_applied(&kit);
+    kit_observed(&kit, 1);
+    since = kit.now_ms;
+    kit_event(&kit, CORE_EVENT_DEVICE_DRIFTED);
+    cr_assert_not(kit_has(&kit, CORE_DO_APPLY_DEVICE), "no busy loop with whoever fights for the device");
+    while (!kit_has(&kit, CORE_DO_APPLY_DEVICE)) {
         kit_deadline(&kit);
+        cr_assert_leq(kit.now_ms - since, 1000);
+    }
+    kit_free(&kit);
+}
+
+Test(device, a_notification_does_not_hurry_a_failing_device)
+{
+    struct kit kit;
+
+    kit_join(&kit, 0, 2);
+    for (int i = 0; i < 6; i++) {
+        kit_failed(&kit, CORE_EVENT_DEVICE_FAILED, "netlink: no answer", true);
+        while (!kit_has(&kit, CORE_DO_APPLY_DEVICE))
+            kit_deadline(&kit);
+    }
+    kit_failed(&kit, CORE_EVENT_DEVICE_FAILED, "netlink: no answer", true);
+    kit_event(&kit, CORE_EVENT_DEVICE_DRIFTED);
+    kit_tick(&kit, 1000);
+    cr_assert_not(kit_has(&kit, CORE_DO_APPLY_DEVICE));
+    kit_free(&kit);
+}
+
+Test(device, a_new_peer_is_applied_alone)
+{
+    struct kit kit;
+
+    up(&kit);
+    add_member(&kit, 2);
+    kit_sync(&kit);
+    cr_assert_not(kit_has(&kit, CORE_DO_APPLY_DEVICE));
+    cr_assert(kit_has(&kit, CORE_DO_APPLY_PEERS));
+    cr_assert_eq(changed_peers(&kit), 1u << 2);
+    kit_applied(&kit);
+    cr_assert_not(kit_has(&kit, CORE_DO_OBSERVE_DEVICE), "no dump for one peer");
+    kit_free(&kit);
+}
+
+Test(device, the_first_stream_to_a_peer_changes_its_routes_and_no_other_does)
+{
+    struct kit kit;
+    struct core_desired_peer peer;
+
+    kit_join(&kit, 0, 2);
+    kit_applied(&kit);
+    kit_observed(&kit, CORE_NEVER);
+    cr_assert(core_desired_peer_at(kit.core, 1, &peer) && !peer.streamed);
+    kit_stream(&kit, CORE_EVENT_STREAM_UP, 1, true);
+    cr_assert(kit_has(&kit, CORE_DO_APPLY_PEERS));
+    cr_assert(core_desired_peer_at(kit.core, 1, &peer) && peer.streamed);
+    kit_stream(&kit, CORE_EVENT_STREAM_DOWN, 1, true);
+    cr_assert_not(kit_has(&kit, CORE_DO_APPLY_PEERS));
+    cr_assert(core_desired_peer_at(kit.core, 1, &peer) && peer.streamed);
+    kit_stream(&kit, CORE_EVENT_STREAM_UP, 1, false);
+    cr_assert_not(kit_has(&kit, CORE_DO_APPLY_PEERS));
+    kit_free(&kit);
+}
+
+Test(device, a_removed_peer_is_applied_alone)
+{
+    struct kit kit;
+    struct core_desired_peer peer;
+
+    kit_join(&kit, 0, 3);
+    kit_applied(&kit);
+    kit_observed(&kit, CORE_NEVER);
+    kit_remove(&kit, 1);
+    kit_sync(&kit);
+    cr_assert(kit_has(&kit, CORE_DO_APPLY_PEERS));
+    cr_assert_eq(changed_peers(&kit), 1u << 1);
+    cr_assert_not(core_desired_peer_at(kit.core, 1, &peer));
+    cr_assert(core_desired_peer_at(kit.core, 2, &peer));
+    kit_free(&kit);
+}
+
+Test(device, a_failed_change_makes_the_next_pass_a_whole_one)
+{
+    struct kit kit;
+
+    up(&kit);
+    add_member(&kit, 2);
+    kit_sync(&kit);
+    cr_assert(kit_has(&kit, CORE_DO_APPLY_PEERS));
+    kit_step(&kit, &(struct core_event){.type = CORE_EVENT_DEVICE_APPLIED,
+                                        .applied = {.failed_edits = 1, .text = "set peer: no memory"}});
+    while (!kit_has(&kit, CORE_DO_APPLY_DEVICE)) {
+        kit_deadline(&kit);
+        cr_assert_not(kit_has(&kit, CORE_DO_APPLY_PEERS));
+    }
+    kit_free(&kit);
+}
+
+Test(device, many_changes_make_a_whole_pass)
+{
+    struct kit kit;
+
+    up(&kit);
+    for (uint32_t i = 2; i < 2 + CORE_CHANGES_MAX + 1; i++)
+        add_member(&kit, i);
+    kit_sync(&kit);
     cr_assert(kit_has(&kit, CORE_DO_APPLY_DEVICE));
+    cr_assert_not(kit_has(&kit, CORE_DO_APPLY_PEERS));
     kit_free(&kit);
 }
 

@@ -47,7 +47,7 @@ Test(members, removal_takes_device_peer_and_streams_away)
     kit_remove(&kit, 1);
     kit_sync(&kit);
     cr_assert(kit_has_index(&kit, CORE_DO_REMOVE_STREAM_PEER, 1));
-    cr_assert(kit_has(&kit, CORE_DO_APPLY_DEVICE));
+    cr_assert(kit_has(&kit, CORE_DO_APPLY_PEERS));
     cr_assert(kit_told(&kit, CORE_PEER_DOWN, 1));
     cr_assert(kit_told(&kit, CORE_PEER_REMOVED, 1));
     cr_assert_not(desired(&kit, 1, &peer));
@@ -71,7 +71,7 @@ Test(members, a_rotated_key_reaches_the_device)
     kit_touch(&kit);
     kit_sync(&kit);
     cr_assert(kit_told(&kit, CORE_PEER_KEY_ROTATED, 1));
-    cr_assert(kit_has(&kit, CORE_DO_APPLY_DEVICE));
+    cr_assert(kit_has(&kit, CORE_DO_APPLY_PEERS));
     cr_assert(desired(&kit, 1, &peer));
     cr_assert(bytes32_equal(&peer.wg_pubkey, &kit.rows[1].wg_pubkey));
     cr_assert_not(kit_has_index(&kit, CORE_DO_REMOVE_STREAM_PEER, 1), "streams do not depend on this key");

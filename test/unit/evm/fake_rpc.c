@@ -48,6 +48,9 @@ static void handle(void *user, const struct fake_request *request, struct fake_r
         reply->body = strdup("<html>");
     } else if (strcmp(answer, FAKE_HTTP_ERROR) == 0) {
         reply->status = 502;
+    } else if (strcmp(answer, FAKE_BUSY) == 0) {
+        reply->status = 429;
+        reply->retry_after = "60";
     } else {
         char *fragment = fill_hash(answer, fake->hash);
         fake_reply_rpc(reply, request, fragment);

@@ -11,10 +11,11 @@
 #define FAKE_RPC_METHODS_MAX 8
 #define FAKE_RPC_ANSWERS_MAX 8
 
-/* Instead of a fragment: no answer ever; an answer that is no JSON; an HTTP error. */
+/* Instead of a fragment: no answer ever; an answer that is no JSON; an HTTP error; come back in a minute. */
 #define FAKE_NEVER "!never"
 #define FAKE_GARBAGE "!garbage"
 #define FAKE_HTTP_ERROR "!http error"
+#define FAKE_BUSY "!busy"
 
 struct fake_method {
     const char *name;

@@ -16,6 +16,10 @@
 #define STUB(paymaster)                                                                                      \
     "\"result\":{" paymaster ",\"paymasterData\":\"0x5b\",\"paymasterVerificationGasLimit\":\"0x7530\","     \
     "\"paymasterPostOpGasLimit\":\"0x1\"}"
+#define EVERYTHING                                                                                           \
+    PAYMASTER_A ",\"paymasterData\":\"0xec\",\"paymasterVerificationGasLimit\":\"0x7530\","                  \
+                "\"paymasterPostOpGasLimit\":\"0x1\",\"callGasLimit\":\"0x186a0\","                          \
+                "\"verificationGasLimit\":\"0x30d40\",\"preVerificationGas\":\"0xc350\""
 #define DENIED "\"error\":{\"code\":-32001,\"message\":\"sponsorship denied: not today\"}"
 #define RECEIPT                                                                                              \
     "\"result\":{\"userOpHash\":\"$HASH\",\"success\":true,\"actualGasCost\":\"0x99\",\"logs\":[],"          \
@@ -39,11 +43,13 @@ struct fixture {
     unsigned requests, cancel_at; /* 0: never */
 
     struct bytes32 hash; /* of the operation sent last */
-    struct bytes32 sent_hashes[8];
-    uint64_t sent_fees[8];
+    struct bytes32 sent_hashes[16];
+    uint64_t sent_fees[16];
     unsigned sent;
+    struct uint256 sent_nonce;
     char sent_paymaster_data[64];
     unsigned asked_sponsors;
+    struct uint256 fixed_fee; /* that Alchemy was told last */
 
     struct operation_pending pending; /* to go on with */
     struct operation_pending kept;    /* as told before the last send */
@@ -76,6 +82,7 @@ static void observe_send(struct fixture *f, json_object *json)
     snprintf(f->sent_paymaster_data, sizeof(f->sent_paymaster_data), "%s", field_text(json, "paymasterData"));
     cr_assert(uint256_to_u64(&op.max_fee_per_gas, &f->sent_fees[f->sent]));
     f->sent_hashes[f->sent++] = f->hash;
+    f->sent_nonce = op.nonce;
     free(call_data);
 }
 
@@ -90,12 +97,50 @@ static void observe_stub(struct fixture *f, json_object *params)
     cr_assert_eq(strlen(field_text(op, "signature")), 2 + 2 * SECP_SIGNATURE_SIZE);
     cr_assert_str_eq(json_object_get_string(json_object_array_get_idx(params, 2)), "0x7a69");
     json_object *context = json_object_array_get_idx(params, 3);
-    cr_assert_eq(json_object_object_length(context), f->asked_sponsors++ == 0 ? 1 : 0);
+    if (f->asked_sponsors++ == 0)
+        cr_assert_eq(json_object_object_length(context), 1);
+}
+
+/* What goes to a service that finds gas and paymaster itself. */
+static void assert_bare(json_object *op)
+{
+    cr_assert_str_eq(field_text(op, "nonce"), "0x7");
+    cr_assert(field_text(op, "callData"));
+    cr_assert_null(field_text(op, "callGasLimit"));
+    cr_assert_null(field_text(op, "paymaster"));
+}
+
+static void observe_alchemy(struct fixture *f, json_object *question)
+{
+    json_object *overrides = json_object_object_get(question, "overrides");
+    assert_bare(json_object_object_get(question, "userOperation"));
+    cr_assert_null(field_text(json_object_object_get(question, "userOperation"), "signature"));
+    cr_assert_str_eq(field_text(question, "policyId"), "policy-1");
+    cr_assert_str_eq(field_text(question, "webhookData"), "token");
+    cr_assert_eq(strlen(field_text(question, "dummySignature")), 2 + 2 * SECP_SIGNATURE_SIZE);
+    cr_assert(field_text(question, "entryPoint"));
+    cr_assert_eq(overrides != NULL, f->sent + f->pending.hashes_len > 0, "fees are fixed for replacements");
+    if (overrides)
+        cr_assert(field_quantity(overrides, "maxFeePerGas", &f->fixed_fee));
+}
+
+static void observe_pimlico(json_object *params)
+{
+    cr_assert_eq(json_object_array_length(params), 3);
+    assert_bare(json_object_array_get_idx(params, 0));
+    cr_assert_eq(strlen(field_text(json_object_array_get_idx(params, 0), "signature")),
+                 2 + 2 * SECP_SIGNATURE_SIZE);
+    json_object *context = json_object_array_get_idx(params, 2);
+    cr_assert_str_eq(field_text(context, "sponsorshipPolicyId"), "sp_2");
 }
 
 static void observe(void *user, const char *method, json_object *params)
 {
     struct fixture *f = user;
+    if (strcmp(method, "alchemy_requestGasAndPaymasterAndData") == 0)
+        observe_alchemy(f, json_object_array_get_idx(params, 0));
+    if (strcmp(method, "pm_sponsorUserOperation") == 0)
+        observe_pimlico(params);
     if (strcmp(method, "eth_sendUserOperation") == 0)
         observe_send(f, json_object_array_get_idx(params, 0));
     if (strcmp(method, "pm_getPaymasterStubData") == 0)
@@ -127,7 +172,9 @@ static void on_sending(void *user, const struct operation_pending *pending)
 {
     struct fixture *f = user;
     f->kept = *pending;
-    cr_assert_eq(pending->hashes_len, f->sent + f->pending.hashes_len + 1, "told before it is sent");
+    cr_assert_gt(pending->hashes_len, 0);
+    cr_assert_not(bytes32_equal(&pending->hashes[pending->hashes_len - 1], &f->hash),
+                  "told before it is sent");
 }
 
 static const struct operation_callbacks callbacks = {
@@ -151,7 +198,11 @@ static void script(struct fixture *f)
                            .answers = {"\"result\":{\"callGasLimit\":\"0x186a0\",\"verificationGasLimit\":"
                                        "\"0x30d40\",\"preVerificationGas\":\"0xc350\"}"}},
                           {.name = "eth_sendUserOperation", .answers = {SENT}},
-                          {.name = "eth_getUserOperationReceipt", .answers = {NO_RECEIPT, RECEIPT}}}},
+                          {.name = "eth_getUserOperationReceipt", .answers = {NO_RECEIPT, RECEIPT}},
+                          {.name = "alchemy_requestGasAndPaymasterAndData",
+                           .answers = {"\"result\":{" EVERYTHING ",\"maxFeePerGas\":\"0xbb8\","
+                                       "\"maxPriorityFeePerGas\":\"0xc8\"}"}},
+                          {.name = "pm_sponsorUserOperation", .answers = {"\"result\":{" EVERYTHING "}"}}}},
         [SPONSOR_A] = {.methods = {{.name = "pm_getPaymasterStubData", .answers = {STUB(PAYMASTER_A)}},
                                    {.name = "pm_getPaymasterData",
                                     .answers = {"\"result\":{" PAYMASTER_A ",\"paymasterData\":\"0xf1\"}",
@@ -207,6 +258,7 @@ static void teardown(struct fixture *f)
 
 static void run(struct fixture *f)
 {
+    f->hash = (struct bytes32){0};
     static const uint8_t call_data[] = {0xb6, 0x1d, 0x27, 0xf6, 1, 2, 3};
     const struct operation_request request = {.sender = f->sender,
                                               .call_data = call_data,
@@ -605,4 +657,236 @@ Test(operation, arguments_out_of_bounds_are_refused)
     f.services.sponsors_len = SPONSORS_MAX + 1;
     cr_assert_null(operation_start(&f.services, &request, &callbacks, &f));
     teardown(&f);
+}
+
+/* ---- Other kinds of sponsors ---- */
+
+static void setup_alchemy(struct fixture *f)
+{
+    setup(f);
+    f->sponsors[0] = (struct sponsor){.kind = SPONSOR_ALCHEMY,
+                                      .rpc = f->fakes[BUNDLER].rpc,
+                                      .policy = "policy-1",
+                                      .context_json = "{\"webhookData\":\"token\"}",
+                                      .name = "alchemy policy-1"};
+}
+
+static void setup_pimlico(struct fixture *f)
+{
+    setup(f);
+    f->sponsors[0] = (struct sponsor){
+        .kind = SPONSOR_PIMLICO, .rpc = f->fakes[BUNDLER].rpc, .policy = "sp_2", .name = "pimlico sp_2"};
+}
+
+Test(operation, alchemy_gives_gas_fees_and_paymaster_at_once)
+{
+    struct fixture f;
+    setup_alchemy(&f);
+    run_to_result(&f, 0);
+    cr_assert_str_eq(f.states, "nonce;base fee;tip;sponsoring;sending;waiting;");
+    cr_assert_str_eq(f.sent_paymaster_data, "0xec");
+    cr_assert_eq(f.sent_fees[0], 0xbb8, "the fees are those that were signed");
+    cr_assert_str_eq(f.result.sponsor, "alchemy policy-1");
+    teardown(&f);
+}
+
+Test(operation, alchemy_is_told_the_fees_of_a_replacement)
+{
+    struct fixture f;
+    setup_alchemy(&f);
+    fake_rpc_answer(&f.fakes[BUNDLER], "eth_getUserOperationReceipt", NO_RECEIPT);
+    fake_rpc_method(&f.fakes[BUNDLER], "alchemy_requestGasAndPaymasterAndData")->answers[1] =
+        "\"result\":{" EVERYTHING ",\"maxFeePerGas\":\"0xfff\",\"maxPriorityFeePerGas\":\"0xfff\"}";
+    f.services.sponsors_len = 1;
+    f.services.inclusion_ms = 10;
+    run_to_result(&f, -ETIMEDOUT);
+    uint64_t fixed;
+    cr_assert(uint256_to_u64(&f.fixed_fee, &fixed) && fixed > 0xfff, "%u sends", f.sent);
+    cr_assert_geq(f.sent_fees[1], 0xbb8 * 9 / 8);
+    cr_assert_geq(f.sent, 2);
+    cr_assert_lt(f.sent, OPERATION_SENDS_MAX, "an answer below the fees it was told is not used");
+    teardown(&f);
+}
+
+Test(operation, pimlico_gives_gas_and_paymaster_at_once)
+{
+    struct fixture f;
+    setup_pimlico(&f);
+    run_to_result(&f, 0);
+    cr_assert_str_eq(f.states, "nonce;base fee;tip;sponsoring;sending;waiting;");
+    cr_assert_str_eq(f.sent_paymaster_data, "0xec");
+    cr_assert_eq(f.sent_fees[0], 2 * 1000 + 100, "the fees are ours");
+    teardown(&f);
+}
+
+Test(operation, what_a_vendor_finds_to_revert_is_not_asked_of_another_sponsor)
+{
+    struct fixture f;
+    setup_pimlico(&f);
+    fake_rpc_answer(&f.fakes[BUNDLER], "pm_sponsorUserOperation", NOT_OUR_MEMBER);
+    run_to_result(&f, AM_EREVERT);
+    cr_assert(strstr(f.error, "NotOurMember"), "%s", f.error);
+    cr_assert_eq(calls(&f, SPONSOR_B, "pm_getPaymasterStubData"), 0);
+    teardown(&f);
+}
+
+/* ---- How sponsors behave is remembered ---- */
+
+Test(operation, a_denied_call_is_not_asked_about_again_at_once)
+{
+    struct fixture f;
+    setup(&f);
+    fake_rpc_answer(&f.fakes[SPONSOR_A], "pm_getPaymasterStubData", DENIED);
+    fake_rpc_answer(&f.fakes[SPONSOR_B], "pm_getPaymasterStubData", DENIED);
+    run_to_result(&f, AM_EDENIED);
+    f.results = 0;
+    run_to_result(&f, AM_EDENIED);
+    cr_assert(strstr(f.error, "not today"), "%s", f.error);
+    cr_assert_gt(f.result.retry_after_s, 10);
+    cr_assert_eq(calls(&f, SPONSOR_A, "pm_getPaymasterStubData"), 1);
+    cr_assert_eq(calls(&f, SPONSOR_B, "pm_getPaymasterStubData"), 1);
+    teardown(&f);
+}
+
+Test(operation, after_a_round_that_failed_everything_is_asked_anew)
+{
+    struct fixture f;
+    setup(&f);
+    f.services.inclusion_ms = 10;
+    fake_rpc_answer(&f.fakes[BUNDLER], "eth_getUserOperationReceipt", NO_RECEIPT);
+    fake_rpc_answer(&f.fakes[SPONSOR_B], "pm_getPaymasterData", DENIED);
+    struct fake_method *data = fake_rpc_method(&f.fakes[SPONSOR_A], "pm_getPaymasterData");
+    data->answers[2] = data->answers[1];
+    data->answers[1] = FAKE_HTTP_ERROR;
+    run_to_result(&f, -ETIMEDOUT);
+    cr_assert_geq(f.sent, 2);
+    cr_assert_str_eq(f.sent_paymaster_data, "0xf2");
+    cr_assert_eq(calls(&f, SPONSOR_A, "pm_getPaymasterStubData"), 2);
+    cr_assert_eq(calls(&f, SPONSOR_B, "pm_getPaymasterData"), 1);
+    teardown(&f);
+}
+
+Test(operation, a_sponsor_that_wants_to_be_left_alone_is_and_one_that_fails_comes_last)
+{
+    const char *const failures[] = {FAKE_BUSY, FAKE_HTTP_ERROR};
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture f;
+        setup(&f);
+        fake_rpc_answer(&f.fakes[SPONSOR_A], "pm_getPaymasterStubData", failures[i]);
+        run_to_result(&f, 0);
+        f.results = 0;
+        run_to_result(&f, 0);
+        cr_assert_eq(calls(&f, SPONSOR_A, "pm_getPaymasterStubData"), 1, "case %zu", i);
+        fake_rpc_answer(&f.fakes[SPONSOR_B], "pm_getPaymasterStubData", FAKE_HTTP_ERROR);
+        f.results = 0;
+        run_to_result(&f, -EIO);
+        cr_assert_eq(calls(&f, SPONSOR_A, "pm_getPaymasterStubData"), i == 0 ? 1 : 2);
+        teardown(&f);
+    }
+}
+
+/* ---- Going on after a restart ---- */
+
+static void setup_pending(struct fixture *f, uint64_t nonce, uint64_t fee)
+{
+    setup(f);
+    f->pending = (struct operation_pending){
+        .nonce = uint256_of_u64(nonce),
+        .max_fee_per_gas = uint256_of_u64(fee),
+        .max_priority_fee_per_gas = uint256_of_u64(200),
+        .hashes_len = 2,
+        .hashes = {{{1}}, {{2}}},
+    };
+}
+
+Test(operation, gone_on_with_it_looks_for_every_receipt_first)
+{
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture f;
+        setup_pending(&f, 7, 3000);
+        f.fakes[BUNDLER].hash = &f.pending.hashes[i];
+        fake_rpc_answer(&f.fakes[BUNDLER], "eth_getUserOperationReceipt", RECEIPT);
+        run_to_result(&f, 0);
+        cr_assert(bytes32_equal(&f.result.hash, &f.pending.hashes[i]));
+        cr_assert_eq(f.sent, 0);
+        cr_assert_eq(calls(&f, NODE, "eth_call"), 0);
+        cr_assert_eq(calls(&f, SPONSOR_A, "pm_getPaymasterStubData"), 0);
+        cr_assert_eq(f.result.pending.hashes_len, 0);
+        teardown(&f);
+    }
+}
+
+Test(operation, gone_on_with_it_is_replaced_with_the_same_nonce_and_higher_fees)
+{
+    struct fixture f;
+    setup_pending(&f, 7, 3000);
+    struct fake_method *receipt = fake_rpc_method(&f.fakes[BUNDLER], "eth_getUserOperationReceipt");
+    receipt->answers[1] = receipt->answers[2] = receipt->answers[3] = NO_RECEIPT;
+    receipt->answers[4] = RECEIPT;
+    run_to_result(&f, 0);
+    cr_assert_eq(f.sent, 1);
+    cr_assert_eq(f.sent_nonce.b[31], 7);
+    cr_assert_eq(f.sent_fees[0], 3000 + 3000 / 8 + 1);
+    cr_assert_eq(f.kept.hashes_len, 3);
+    cr_assert(bytes32_equal(&f.kept.hashes[2], &f.sent_hashes[0]));
+    teardown(&f);
+}
+
+Test(operation, a_used_nonce_ends_it_without_another_send)
+{
+    struct fixture f;
+    setup_pending(&f, 6, 3000);
+    fake_rpc_answer(&f.fakes[BUNDLER], "eth_getUserOperationReceipt", NO_RECEIPT);
+    run_to_result(&f, AM_EMISMATCH);
+    cr_assert(strstr(f.error, "no receipt"), "%s", f.error);
+    cr_assert_eq(f.sent, 0);
+    cr_assert_eq(f.result.pending.hashes_len, 0, "nothing is left to go on with");
+    teardown(&f);
+}
+
+Test(operation, a_nonce_that_went_back_starts_anew)
+{
+    struct fixture f;
+    setup_pending(&f, 8, 3000);
+    f.pending.hashes_len = 1;
+    struct fake_method *receipt = fake_rpc_method(&f.fakes[BUNDLER], "eth_getUserOperationReceipt");
+    receipt->answers[1] = NO_RECEIPT;
+    receipt->answers[2] = RECEIPT;
+    run(&f);
+    cr_assert_eq(f.result.code, 0, "%s", f.error);
+    cr_assert_eq(f.sent_nonce.b[31], 7);
+    cr_assert_eq(f.sent_fees[0], 2 * 1000 + 100);
+    teardown(&f);
+}
+
+Test(operation, what_is_never_included_is_handed_back_to_go_on_with)
+{
+    struct fixture f;
+    setup(&f);
+    f.services.inclusion_ms = 10;
+    fake_rpc_answer(&f.fakes[BUNDLER], "eth_getUserOperationReceipt", NO_RECEIPT);
+    run_to_result(&f, -ETIMEDOUT);
+    cr_assert_eq(f.result.pending.hashes_len, OPERATION_SENDS_MAX);
+    cr_assert_eq(f.result.pending.nonce.b[31], 7);
+    f.pending = f.result.pending;
+    f.results = 0;
+    run_to_result(&f, -ETIMEDOUT);
+    cr_assert_eq(f.result.pending.hashes_len, OPERATION_HASHES_MAX, "the newest are watched");
+    teardown(&f);
+}
+
+Test(operation, outbidding_has_a_ceiling)
+{
+    const struct {
+        uint64_t market, pending, expected;
+    } cases[] = {{1000, 800, 1000}, {1000, 1000, 1126}, {1000, 3000, 3376}, {1000, 3600, 1000}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct userop op = {.max_fee_per_gas = uint256_of_u64(cases[i].market),
+                            .max_priority_fee_per_gas = uint256_of_u64(10)};
+        const struct uint256 fee = uint256_of_u64(cases[i].pending), tip = uint256_of_u64(100);
+        uint64_t raised;
+        userop_outbid(&op, &fee, &tip);
+        cr_assert(uint256_to_u64(&op.max_fee_per_gas, &raised));
+        cr_assert_eq(raised, cases[i].expected, "case %zu: %lu", i, (unsigned long)raised);
+    }
 }

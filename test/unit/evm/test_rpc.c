@@ -156,24 +156,23 @@ Test(rpc, whatever_is_no_answer_moves_on_and_the_good_url_stays_first)
 Test(rpc, failing_everywhere_reports_the_last_cause)
 {
     struct fixture f;
-    setup(&f, good, (struct behaviour){.status = 429, .retry_after = "9"});
-    f.behaviours[0] = (struct behaviour){.raw = "garbage"};
-    call(&f);
-    cr_assert_eq(f.outcome.code, -EBUSY);
-    cr_assert_eq(f.outcome.retry_after_s, 9);
-    cr_assert(strstr(f.outcome.error, "eth_test: 127.0.0.1:"), "%s", f.outcome.error);
-    cr_assert_not(strstr(f.outcome.error, "topsecret"), "%s", f.outcome.error);
-    f.behaviours[1] = (struct behaviour){.raw = "garbage"};
+    setup(&f, (struct behaviour){.raw = "garbage"}, (struct behaviour){.raw = "garbage"});
     call(&f);
     cr_assert_eq(f.outcome.code, AM_EFORMAT);
     f.behaviours[1] = (struct behaviour){.status = 500, .raw = "garbage"};
     call(&f);
     cr_assert_eq(f.outcome.code, -EIO);
     cr_assert(strstr(f.outcome.error, "HTTP status 500"), "%s", f.outcome.error);
+    f.behaviours[1] = (struct behaviour){.status = 429, .retry_after = "9"};
+    call(&f);
+    cr_assert_eq(f.outcome.code, -EBUSY);
+    cr_assert_eq(f.outcome.retry_after_s, 9);
+    cr_assert(strstr(f.outcome.error, "eth_test: 127.0.0.1:"), "%s", f.outcome.error);
+    cr_assert_not(strstr(f.outcome.error, "topsecret"), "%s", f.outcome.error);
     teardown(&f);
 }
 
-Test(rpc, a_url_that_asked_to_be_left_alone_comes_last)
+Test(rpc, a_url_that_asked_to_be_left_alone_is)
 {
     struct fixture f;
     setup(&f, (struct behaviour){.status = 429, .retry_after = "60"}, (struct behaviour){.raw = "garbage"});
@@ -185,6 +184,24 @@ Test(rpc, a_url_that_asked_to_be_left_alone_comes_last)
     cr_assert_eq(f.outcome.code, 0);
     cr_assert_eq(f.behaviours[0].requests, 1);
     cr_assert_eq(f.behaviours[1].requests, 2);
+    teardown(&f);
+}
+
+Test(rpc, when_all_asked_to_be_left_alone_a_call_fails_without_a_request)
+{
+    struct fixture f;
+    const struct behaviour busy = {.status = 429, .retry_after = "60"};
+    setup(&f, busy, busy);
+    call(&f);
+    cr_assert_eq(f.behaviours[0].requests, 1);
+    cr_assert_eq(f.behaviours[1].requests, 1);
+    call(&f);
+    cr_assert_eq(f.outcome.code, -EBUSY);
+    cr_assert(f.outcome.retry_after_s > 30 && f.outcome.retry_after_s <= 60);
+    cr_assert(strstr(f.outcome.error, "eth_test: 127.0.0.1:"), "%s", f.outcome.error);
+    rpc_call_cancel(rpc_call(f.rpc, "eth_test", json_object_new_array(), on_result, &f));
+    cr_assert_eq(f.behaviours[0].requests, 1);
+    cr_assert_eq(f.behaviours[1].requests, 1);
     teardown(&f);
 }
 

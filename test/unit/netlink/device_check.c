@@ -5,6 +5,7 @@
  * Runs in network and mount namespaces of its own. Exit code 0: all checks passed; 1: one failed; 77:
  * skipped, with the reason on standard output. */
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +24,7 @@
 #define IFNAME "attestmesh0"
 #define SKIPPED 77
 #define PEERS_MANY 1000
+#define LARGE_MTU 8000
 #define WITNESS_MAX (512 * 1024)
 
 static enum wg_backend_kind kind;
@@ -78,15 +81,16 @@ static void make_desired(struct secret *key, size_t peers_len)
     for (uint32_t i = 0; i < PEERS_MANY; i++)
         make_peer(&peers[i], i);
     memset(key->b, 0x42, sizeof(key->b));
-    desired = (struct wg_device_desired){.private_key = key,
-                                         .listen_port = 51821,
-                                         .mtu = 1420,
-                                         .addresses = {wg_prefix_v4(0x0a0d0001, 32), wg_prefix_v6(own, 128)},
-                                         .addresses_len = 2,
-                                         .routes = {wg_prefix_v4(0x0a0d0000, 16), wg_prefix_v6(mesh, 48)},
-                                         .routes_len = 2,
-                                         .peers = peers,
-                                         .peers_len = peers_len};
+    desired = (struct wg_device_desired){
+        .private_key = key,
+        .listen_port = 51821,
+        .mtu = LARGE_MTU,
+        .addresses = {wg_prefix_v4(0x0a0d0001, 32), wg_prefix_v6(own, 128)},
+        .addresses_len = 2,
+        .routes = {{wg_prefix_v4(0x0a0d0000, 16), 1420}, {wg_prefix_v6(mesh, 48), 1420}},
+        .routes_len = 2,
+        .peers = peers,
+        .peers_len = peers_len};
     if (box_pubkey_of_secret(key, &desired.public_key) < 0)
         abort();
 }
@@ -153,7 +157,7 @@ static void check_witness(const char *what)
     const char *links = output_of("ip -o address show dev " IFNAME "; ip -o link show " IFNAME
                                   "; ip route show dev " IFNAME "; ip -6 route show dev " IFNAME);
     agrees = agrees && strstr(links, "10.13.0.1/32") && strstr(links, "fd01:203:405:0:909:909:909:909/128") &&
-             strstr(links, "mtu 1420") && strstr(links, "10.13.0.0/16") &&
+             strstr(links, "mtu 8000") && strstr(links, "10.13.0.0/16") &&
              strstr(links, "fd01:203:405::/48") && strstr(links, ",UP");
     snprintf(name, sizeof(name), "%s: wg and ip agree", what);
     check(agrees, name);
@@ -192,11 +196,184 @@ static void test_tampering(void)
     check_witness("after tampering with the link");
 }
 
+static bool told_within_a_second(void)
+{
+    struct pollfd entry = {.fd = reconciler_watch_fd(reconciler), .events = POLLIN};
+    for (int i = 0; i < 100; i++) {
+        if (poll(&entry, 1, 10) > 0 && reconciler_watch_read(reconciler))
+            return true;
+    }
+    return false;
+}
+
+static void read_all_news(void)
+{
+    struct pollfd entry = {.fd = reconciler_watch_fd(reconciler), .events = POLLIN};
+    while (poll(&entry, 1, 50) > 0)
+        reconciler_watch_read(reconciler);
+}
+
+static void check_told(const char *command)
+{
+    char name[160];
+    read_all_news();
+    run("%s", command);
+    snprintf(name, sizeof(name), "told: %s", command);
+    check(told_within_a_second(), name);
+    snprintf(name, sizeof(name), "%s", command);
+    check_repair(name);
+}
+
+static void check_not_told(const char *command)
+{
+    char name[160];
+    read_all_news();
+    run("%s", command);
+    snprintf(name, sizeof(name), "not told: %s", command);
+    check(!told_within_a_second(), name);
+}
+
+/* Nobody reads while more happens than the socket holds. */
+static void test_overrun(void)
+{
+    const int fd = reconciler_watch_fd(reconciler);
+    const int small = 2048, large = 1024 * 1024;
+    read_all_news();
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &small, sizeof(small));
+    run("for i in 1 2 3 4 5 6 7 8 9; do ip link set lo mtu 6000$i; done");
+    check(told_within_a_second(), "lost notifications are told as news");
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &large, sizeof(large));
+    check(apply_once().planned == 0, "and the pass they lead to finds nothing to do");
+}
+
+static void test_notifications(void)
+{
+    check_told("ip address del 10.13.0.1/32 dev " IFNAME);
+    check_told("ip address add 10.9.9.9/24 dev " IFNAME);
+    check_told("ip route del 10.13.0.0/16 dev " IFNAME);
+    check_told("ip -6 route del fd01:203:405::/48 dev " IFNAME);
+    check_told("ip route add 10.77.0.0/16 dev " IFNAME);
+    check_told("ip link set " IFNAME " mtu 1300");
+    check_told("ip link set " IFNAME " down");
+    check_not_told("ip link add other0 type veth peer name other1; ip link set other0 up");
+    check_not_told("ip address add 10.50.0.1/24 dev other0; ip route add 10.51.0.0/16 dev other0");
+    check_not_told("ip link del other0");
+    test_overrun();
+    read_all_news();
+    run("ip route del 10.13.0.0/16 dev " IFNAME "; wg set " IFNAME " fwmark 9; ip link set " IFNAME
+        " mtu 1300; ip address add 10.9.9.9/24 dev " IFNAME);
+    apply_once();
+    while (told_within_a_second())
+        check(apply_once().planned == 0, "what follows a pass finds nothing to do");
+    check(!told_within_a_second(), "and passes come to an end");
+}
+
+/* Peers that came, changed and went, one by one, look as after a whole pass. */
+static void test_single_changes(void)
+{
+    struct reconcile_result result;
+    struct wg_peer extra, moved = peers[1];
+    make_peer(&extra, 7);
+    moved.endpoint.port++;
+    struct wg_peer_change changes[] = {
+        {.after = &extra}, {.before = &peers[0]}, {.before = &peers[1], .after = &moved}};
+    const int rc = reconciler_apply_peers(reconciler, &desired.public_key, changes, 3, &result, NULL);
+    check(rc == 0 && result.planned == 3 && result.applied == 3, "three changed peers are three edits");
+    struct wg_peer now[] = {moved, peers[2], extra};
+    const struct wg_device_desired before = desired;
+    desired.peers = now;
+    check_witness("after single changes");
+    check(apply_once().planned == 0, "a whole pass finds nothing to do after them");
+    desired = before;
+    check_repair("back to the former peers");
+    reconciler_apply_peers(reconciler, &desired.public_key,
+                           &(struct wg_peer_change){.before = &peers[1], .after = &peers[1]}, 1, &result,
+                           NULL);
+    check(result.planned == 0, "a peer that did not change is no edit");
+}
+
+/* A route of its own for one peer, through its life. */
+static void test_peer_routes(void)
+{
+    struct reconcile_result result;
+    struct wg_peer plain = peers[1], streamed = peers[1];
+    streamed.route_mtu = LARGE_MTU;
+    const struct wg_peer_change up = {.before = &plain, .after = &streamed};
+    reconciler_apply_peers(reconciler, &desired.public_key, &up, 1, &result, NULL);
+    check(result.planned == 2 && result.failed == 0, "two routes for a peer with a stream");
+    peers[1].route_mtu = LARGE_MTU;
+    check(apply_once().planned == 0, "a whole pass finds them in place");
+    const char *routes = output_of("ip route show dev " IFNAME "; ip -6 route show dev " IFNAME);
+    check(strstr(routes, "10.13.1.1 proto static scope link mtu 8000") &&
+              strstr(routes, "fd01:203:405::2 proto static metric 1024 mtu 8000") &&
+              strstr(routes, "10.13.0.0/16 proto static scope link mtu 1420"),
+          "ip shows them, and 1420 for the rest");
+    run("ip route change 10.13.1.1 dev " IFNAME " mtu 3000");
+    check_repair("MTU of a route changed by hand");
+    run("ip link set " IFNAME " mtu 1420");
+    check_repair("MTU of the link, and with it of its IPv6 routes, changed by hand");
+    run("ip link set " IFNAME " mtu 9000");
+    check_repair("MTU of the link raised by hand");
+    check_witness("after changes of MTU");
+    peers[1].route_mtu = 0;
+    check_repair("routes of a peer go");
+    check(!strstr(output_of("ip route show dev " IFNAME), "10.13.1.1 "), "and are gone");
+}
+
+/* Somebody changes peers all the time while the device is read: a dump is whole, or says that it was not. */
+static void test_interrupted_dumps(void)
+{
+    struct wg_device_observed observed = {0};
+    struct am_err err = {0};
+    size_t whole = 0, interrupted = 0, wrong = 0;
+    const pid_t vandal = fork();
+    if (vandal == 0) {
+        execl("/bin/sh", "sh", "-c",
+              "while :; do wg set " IFNAME
+              " peer QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE= allowed-ips ''; "
+              "wg set " IFNAME " peer QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE= remove; done",
+              (char *)NULL);
+        _exit(1);
+    }
+    for (int i = 0; i < 100; i++) {
+        const int rc = reconciler_observe(reconciler, &observed, &err);
+        const bool complete =
+            observed.peers_len == desired.peers_len || observed.peers_len == desired.peers_len + 1;
+        whole += rc == 0 && complete;
+        interrupted += rc == -EINTR;
+        wrong += rc == 0 ? !complete : rc != -EINTR;
+    }
+    kill(vandal, SIGKILL);
+    waitpid(vandal, NULL, 0);
+    check(whole > 0 && wrong == 0, "a device that changes while it is read is read whole or not at all");
+    printf("# %zu whole, %zu interrupted more often than it is tried%s%s\n", whole, interrupted,
+           err.text[0] ? ": " : "", err.text);
+    wg_device_clear(&observed);
+    apply_once();
+}
+
+/* A kernel that adds a sentence to its refusal is quoted. */
+static void test_refusal_text(void)
+{
+    struct reconcile_result result;
+    const struct wg_device_desired before = desired;
+    desired.mtu = INT32_MAX;
+    reconciler_apply(reconciler, &desired, 0, &result, NULL);
+    check(result.failed > 0 && strstr(result.failure.text, "set mtu 2147483647: ") &&
+              strstr(result.failure.text, "mtu greater than device maximum"),
+          "the kernel's own sentence is in the error");
+    printf("# %s\n", result.failure.text);
+    desired = before;
+    apply_once();
+}
+
 /* A deleted userspace device takes a moment to end, so that several passes may be needed. */
 static void test_deletion(void)
 {
     struct reconcile_result result = {.failed = 1};
+    read_all_news();
     run("ip link del " IFNAME);
+    check(told_within_a_second(), "told: deleted device");
     for (int i = 0; i < 10 && (result.failed > 0 || result.planned == 0); i++) {
         result = apply_once();
         usleep(100000);
@@ -247,6 +424,7 @@ static void test_many_peers(void)
           "1000 peers are observed");
     check(wg_device_find_peer(&observed, &peers[567].pubkey) != NULL, "and found by key");
     wg_device_clear(&observed);
+    test_interrupted_dumps();
     desired.peers_len = 3;
     check_repair("997 peers leave");
     check_witness("997 peers leave");
@@ -380,6 +558,10 @@ int main(int argc, char **argv)
     check_repair("first pass");
     check_witness("first pass");
     test_tampering();
+    test_notifications();
+    test_refusal_text();
+    test_single_changes();
+    test_peer_routes();
     test_deletion();
     if (kind == WG_BACKEND_USERSPACE)
         test_daemon_is_alone();

@@ -21,16 +21,17 @@ struct wg_peer fixture_peer(uint32_t index)
 struct wg_device_desired fixture_desired(const struct wg_peer *peers, size_t peers_len)
 {
     const uint8_t mesh[16] = {0xfd, 1, 2, 3, 4, 5};
-    return (struct wg_device_desired){.private_key = &test_key,
-                                      .public_key = {{0xee, 0xee}},
-                                      .listen_port = 51821,
-                                      .mtu = 1420,
-                                      .addresses = {wg_prefix_v4(0x0a0d0001, 32)},
-                                      .addresses_len = 1,
-                                      .routes = {wg_prefix_v4(0x0a0d0000, 16), wg_prefix_v6(mesh, 48)},
-                                      .routes_len = 2,
-                                      .peers = peers,
-                                      .peers_len = peers_len};
+    return (struct wg_device_desired){
+        .private_key = &test_key,
+        .public_key = {{0xee, 0xee}},
+        .listen_port = 51821,
+        .mtu = 1420,
+        .addresses = {wg_prefix_v4(0x0a0d0001, 32)},
+        .addresses_len = 1,
+        .routes = {{wg_prefix_v4(0x0a0d0000, 16), 1420}, {wg_prefix_v6(mesh, 48), 1420}},
+        .routes_len = 2,
+        .peers = peers,
+        .peers_len = peers_len};
 }
 
 struct wg_device_observed fixture_observed(const struct wg_device_desired *desired)
@@ -40,15 +41,20 @@ struct wg_device_observed fixture_observed(const struct wg_device_desired *desir
                                           .mtu = desired->mtu,
                                           .public_key = desired->public_key,
                                           .listen_port = desired->listen_port,
-                                          .addresses_len = desired->addresses_len,
-                                          .routes_len = desired->routes_len};
+                                          .addresses_len = desired->addresses_len};
     memcpy(observed.addresses, desired->addresses, sizeof(observed.addresses));
-    memcpy(observed.routes, desired->routes, sizeof(observed.routes));
+    for (size_t i = 0; i < desired->routes_len; i++)
+        cr_assert(wg_device_add_route(&observed, &desired->routes[i]));
     for (size_t i = 0; i < desired->peers_len; i++) {
         struct wg_peer_observed *peer = wg_device_add_peer(&observed, &desired->peers[i].pubkey);
         cr_assert_not_null(peer);
         peer->config = desired->peers[i];
+        peer->config.route_mtu = 0;
+        for (size_t p = 0; desired->peers[i].route_mtu != 0 && p < peer->config.prefixes_len; p++)
+            cr_assert(wg_device_add_route(
+                &observed, &(struct wg_route){peer->config.prefixes[p], desired->peers[i].route_mtu}));
     }
+    wg_device_sort(&observed);
     return observed;
 }
 

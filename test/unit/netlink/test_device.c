@@ -58,7 +58,7 @@ Test(netlink_device, peers_are_sorted_and_found)
         const struct wg_peer peer = fixture_peer((i * 37) % 100);
         cr_assert_not_null(wg_device_add_peer(&device, &peer.pubkey));
     }
-    wg_device_sort_peers(&device);
+    wg_device_sort(&device);
     for (uint32_t i = 0; i < 100; i++) {
         const struct wg_peer peer = fixture_peer(i);
         cr_assert_eq(wg_device_find_peer(&device, &peer.pubkey), &device.peers[i]);
@@ -93,4 +93,31 @@ Test(netlink_device, surplus_prefixes_are_noted)
     wg_peer_add_prefix(&peer, &extra);
     cr_assert(peer.more_prefixes);
     cr_assert_eq(peer.config.prefixes_len, WG_PEER_PREFIXES_MAX);
+}
+
+Test(netlink_device, routes_are_sorted_by_family_address_and_length)
+{
+    static const uint8_t v6[16] = {0xfd};
+    struct wg_device_observed device = {0};
+    const struct wg_route routes[] = {{wg_prefix_v6(v6, 48), 1},
+                                      {wg_prefix_v4(0x0a0d0000, 32), 2},
+                                      {wg_prefix_v4(0x0a0d0000, 16), 3},
+                                      {wg_prefix_v4(0x0a0c0001, 32), 4}};
+    for (size_t i = 0; i < 4; i++)
+        cr_assert(wg_device_add_route(&device, &routes[i]));
+    wg_device_sort(&device);
+    for (size_t i = 0; i < 4; i++)
+        cr_assert_eq(device.routes[i].mtu, 4 - i);
+    wg_device_clear(&device);
+    cr_assert_eq(device.routes_len, 0);
+}
+
+Test(netlink_device, routes_are_capped)
+{
+    struct wg_device_observed device = {0};
+    const struct wg_route route = {wg_prefix_v4(0, 0), 0};
+    for (size_t i = 0; i < WG_ROUTES_MAX; i++)
+        cr_assert(wg_device_add_route(&device, &route));
+    cr_assert_not(wg_device_add_route(&device, &route));
+    wg_device_clear(&device);
 }

@@ -183,12 +183,14 @@ Test(netlink_plan, port_mark_mtu_and_state_of_the_link)
     observed.mtu = 3;
     observed.up = false;
     build();
-    cr_assert_eq(plan.len, 4);
+    cr_assert_eq(plan.len, 5);
     cr_assert_eq(plan.edits[0].kind, WG_EDIT_SET_LISTEN_PORT);
     cr_assert_eq(plan.edits[1].kind, WG_EDIT_CLEAR_FWMARK);
     cr_assert_eq(plan.edits[2].kind, WG_EDIT_SET_MTU);
     cr_assert_eq(plan.edits[2].number, 1420);
     cr_assert_eq(plan.edits[3].kind, WG_EDIT_SET_UP);
+    cr_assert_eq(plan.edits[4].kind, WG_EDIT_SET_ROUTE_MTU, "an IPv6 route may change with its link");
+    cr_assert_eq(plan.edits[4].route->prefix.family, AF_INET6);
 }
 
 Test(netlink_plan, new_address_comes_before_the_old_one_goes)
@@ -204,12 +206,69 @@ Test(netlink_plan, new_address_comes_before_the_old_one_goes)
 
 Test(netlink_plan, routes_follow)
 {
-    observed.routes[0] = wg_prefix_v4(0x0a0e0000, 16);
+    observed.routes[0].prefix = wg_prefix_v4(0x0a0e0000, 16);
     build();
     cr_assert_eq(plan.len, 2);
     cr_assert_eq(plan.edits[0].kind, WG_EDIT_REMOVE_ROUTE);
     cr_assert_eq(plan.edits[1].kind, WG_EDIT_ADD_ROUTE);
-    cr_assert_eq(plan.edits[1].prefix, &desired.routes[0]);
+    cr_assert(wg_prefix_equal(&plan.edits[1].route->prefix, &desired.routes[0].prefix));
+    cr_assert_eq(plan.edits[1].route->mtu, 1420);
+}
+
+Test(netlink_plan, another_mtu_of_a_route_is_set)
+{
+    observed.routes[0].mtu = 0;
+    cr_assert(
+        wg_prefix_equal(&build_single(WG_EDIT_SET_ROUTE_MTU)->route->prefix, &desired.routes[0].prefix));
+}
+
+Test(netlink_plan, a_second_route_of_one_prefix_is_left_alone)
+{
+    cr_assert(wg_device_add_route(&observed, &observed.routes[0]));
+    wg_device_sort(&observed);
+    build();
+    cr_assert_eq(plan.len, 0);
+}
+
+Test(netlink_plan, peers_have_routes_of_their_own)
+{
+    peers[1].route_mtu = peers[3].route_mtu = 8000;
+    build();
+    cr_assert_eq(plan.len, 4);
+    for (size_t i = 0; i < plan.len; i++) {
+        cr_assert_eq(plan.edits[i].kind, WG_EDIT_ADD_ROUTE);
+        cr_assert_eq(plan.edits[i].route->mtu, 8000);
+    }
+    cr_assert(wg_prefix_equal(&plan.edits[0].route->prefix, &peers[1].prefixes[0]));
+    cr_assert(wg_prefix_equal(&plan.edits[3].route->prefix, &peers[3].prefixes[1]));
+}
+
+Test(netlink_plan, routes_of_peers_that_are_there_need_nothing_and_go_with_them)
+{
+    wg_device_clear(&observed);
+    peers[1].route_mtu = peers[3].route_mtu = 8000;
+    observed = fixture_observed(&desired);
+    build();
+    cr_assert_eq(plan.len, 0);
+    wg_plan_clear(&plan);
+    peers[3].route_mtu = 0;
+    peers[1].route_mtu = 4000;
+    build();
+    cr_assert_eq(plan.len, 4);
+    cr_assert_eq(plan.edits[0].kind, WG_EDIT_REMOVE_ROUTE);
+    cr_assert_eq(plan.edits[1].kind, WG_EDIT_REMOVE_ROUTE);
+    cr_assert_eq(plan.edits[2].kind, WG_EDIT_SET_ROUTE_MTU);
+    cr_assert_eq(plan.edits[3].kind, WG_EDIT_SET_ROUTE_MTU);
+}
+
+Test(netlink_plan, a_host_without_ipv6_gets_no_ipv6_routes)
+{
+    desired.ipv4_only = true;
+    peers[1].route_mtu = 8000;
+    wg_device_clear(&observed);
+    build();
+    for (size_t i = 0; i < plan.len; i++)
+        cr_assert(plan.edits[i].kind != WG_EDIT_ADD_ROUTE || plan.edits[i].route->prefix.family == AF_INET);
 }
 
 Test(netlink_plan, own_key_among_the_peers_is_left_out)
@@ -250,9 +309,100 @@ Test(netlink_plan, edits_have_words)
 {
     char text[WG_EDIT_TEXT_SIZE];
     const struct wg_edit peer = {.kind = WG_EDIT_SET_PEER, .peer = &peers[0]};
-    const struct wg_edit route = {.kind = WG_EDIT_ADD_ROUTE, .prefix = &desired.routes[0]};
+    const struct wg_edit route = {.kind = WG_EDIT_ADD_ROUTE, .route = &desired.routes[0]};
     const struct wg_edit mtu = {.kind = WG_EDIT_SET_MTU, .number = 1420};
     cr_assert_str_eq(wg_edit_text(&peer, text), "set peer AAAAAVpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlo=");
     cr_assert_str_eq(wg_edit_text(&route, text), "add route 10.13.0.0/16");
     cr_assert_str_eq(wg_edit_text(&mtu, text), "set mtu 1420");
+    const struct wg_edit route_mtu = {.kind = WG_EDIT_SET_ROUTE_MTU, .route = &desired.routes[0]};
+    cr_assert_str_eq(wg_edit_text(&route_mtu, text), "set mtu 1420 of route 10.13.0.0/16");
+}
+
+static void build_changes(const struct wg_peer_change *changes, size_t len)
+{
+    struct am_err err = {0};
+    cr_assert_eq(wg_plan_build_changes(&desired.public_key, false, changes, len, &plan, &err), 0, "%s",
+                 err.text);
+}
+
+Test(netlink_plan, a_change_of_one_peer_is_one_edit)
+{
+    struct wg_peer moved = peers[1];
+    moved.endpoint.port++;
+    build_changes(&(struct wg_peer_change){.before = &peers[1], .after = &moved}, 1);
+    cr_assert_eq(plan.len, 1);
+    cr_assert_eq(plan.edits[0].kind, WG_EDIT_SET_PEER);
+    cr_assert_eq(plan.edits[0].peer, &moved);
+    cr_assert_eq(plan.edits[0].peer_fields, WG_PEER_ENDPOINT);
+}
+
+Test(netlink_plan, changes_that_are_none_need_nothing)
+{
+    const struct wg_peer_change changes[] = {{.before = &peers[0], .after = &peers[0]}, {.before = NULL}};
+    build_changes(changes, 2);
+    cr_assert_eq(plan.len, 0);
+}
+
+Test(netlink_plan, peers_go_before_others_come_in_changes_too)
+{
+    struct wg_peer rekeyed = peers[2];
+    memset(rekeyed.pubkey.b, 0x77, sizeof(rekeyed.pubkey.b));
+    const struct wg_peer_change changes[] = {
+        {.after = &peers[0]}, {.before = &peers[2], .after = &rekeyed}, {.before = &peers[1]}};
+    build_changes(changes, 3);
+    cr_assert_eq(plan.len, 4);
+    cr_assert_eq(plan.edits[0].pubkey, &peers[2].pubkey);
+    cr_assert_eq(plan.edits[1].pubkey, &peers[1].pubkey);
+    cr_assert_eq(plan.edits[2].peer, &peers[0]);
+    cr_assert_eq(plan.edits[3].peer, &rekeyed);
+    cr_assert_eq(plan.edits[3].peer_fields, WG_PEER_ENDPOINT | WG_PEER_PREFIXES | WG_PEER_KEEPALIVE);
+}
+
+Test(netlink_plan, a_stream_that_came_up_is_two_routes)
+{
+    struct wg_peer streamed = peers[1];
+    streamed.route_mtu = 8000;
+    build_changes(&(struct wg_peer_change){.before = &peers[1], .after = &streamed}, 1);
+    cr_assert_eq(plan.len, 2);
+    for (size_t i = 0; i < 2; i++) {
+        cr_assert_eq(plan.edits[i].kind, WG_EDIT_ADD_ROUTE);
+        cr_assert(wg_prefix_equal(&plan.edits[i].route->prefix, &peers[1].prefixes[i]));
+        cr_assert_eq(plan.edits[i].route->mtu, 8000);
+    }
+}
+
+Test(netlink_plan, routes_go_with_a_changed_peer)
+{
+    struct wg_peer streamed = peers[1], larger = peers[1];
+    streamed.route_mtu = 8000;
+    larger.route_mtu = 9000;
+    build_changes(&(struct wg_peer_change){.before = &streamed}, 1);
+    cr_assert_eq(plan.len, 3);
+    cr_assert_eq(plan.edits[0].kind, WG_EDIT_REMOVE_PEER);
+    cr_assert_eq(plan.edits[1].kind, WG_EDIT_REMOVE_ROUTE);
+    cr_assert_eq(plan.edits[2].kind, WG_EDIT_REMOVE_ROUTE);
+    wg_plan_clear(&plan);
+    build_changes(&(struct wg_peer_change){.before = &streamed, .after = &larger}, 1);
+    cr_assert_eq(plan.len, 2);
+    cr_assert_eq(plan.edits[0].kind, WG_EDIT_SET_ROUTE_MTU);
+    cr_assert_eq(plan.edits[0].route->mtu, 9000);
+}
+
+Test(netlink_plan, the_own_key_is_no_peer_in_changes_either)
+{
+    struct wg_peer self = peers[0];
+    self.pubkey = desired.public_key;
+    build_changes(&(struct wg_peer_change){.after = &self}, 1);
+    cr_assert_eq(plan.len, 0);
+}
+
+Test(netlink_plan, a_malformed_change_is_refused)
+{
+    struct am_err err = {0};
+    struct wg_peer bad = peers[0];
+    bad.prefixes[0].bits = 33;
+    const struct wg_peer_change change = {.after = &bad};
+    cr_assert_eq(wg_plan_build_changes(&desired.public_key, false, &change, 1, &plan, &err), -EINVAL);
+    cr_assert_not_null(strstr(err.text, "malformed"));
+    cr_assert_eq(plan.len, 0);
 }

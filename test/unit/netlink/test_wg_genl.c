@@ -80,6 +80,27 @@ Test(netlink_wg_genl, interrupted_dump_is_told)
     wg_device_clear(&device);
 }
 
+static bool ends(const char *file)
+{
+    size_t len;
+    const uint8_t *datagram = fixture_corpus(file, &len);
+    return wg_genl_ends(datagram, len, &expect);
+}
+
+Test(netlink_wg_genl, end_of_a_reply_is_found_whatever_it_says)
+{
+    size_t len;
+    cr_assert(ends("wg_genl/ack"));
+    cr_assert(ends("wg_genl/refused"));
+    cr_assert(ends("wg_genl/done-sentence"));
+    cr_assert(ends("wg_genl/length-beyond"), "what can not be read goes no further");
+    cr_assert_not(ends("wg_genl/split-1"));
+    cr_assert_not(ends("wg_genl/family"));
+    const uint8_t *datagram = fixture_corpus("wg_genl/ack", &len);
+    const struct wg_genl_expect later = {.sequence = 8, .portid = 9, .family = 0x20};
+    cr_assert_not(wg_genl_ends(datagram, len, &later), "the end of another reply");
+}
+
 Test(netlink_wg_genl, refusal_has_the_kernels_number)
 {
     struct am_err err = {0};

@@ -320,3 +320,25 @@ Test(ingress, one_member_with_many_streams_holds_two)
         client_stop(&clients[i]);
     pair_stop(&pair);
 }
+
+Test(ingress, members_datagrams_pass_while_strangers_come)
+{
+    struct pair pair;
+    int strangers[2 * INGRESS_PENDING_MAX];
+    const size_t count = sizeof(strangers) / sizeof(strangers[0]);
+    static const uint8_t slow_hello[] = {0x16, 0x03, 0x01, 0x02, 0x00, 0x01};
+    pair_start(&pair);
+    pair_connect(&pair);
+    for (uint32_t i = 0; i < count; i++) {
+        strangers[i] = tcp_connect(&pair.high);
+        if (i % 3)
+            cr_assert_gt(send(strangers[i], slow_hello, sizeof(slow_hello) - (i % 3 == 1), MSG_NOSIGNAL), 0);
+        pair_send(&pair.low, &pair.high, i);
+        cr_assert_eq(pair_await(&pair, &pair.high, &pair.low), i);
+    }
+    for (size_t i = 0; i < count; i++)
+        close(strangers[i]);
+    cr_assert_eq(pair.low.downs + pair.high.downs, 0);
+    cr_assert_eq(node_counters(&pair.low, &pair.high).streams, 1);
+    pair_stop(&pair);
+}

@@ -166,10 +166,11 @@ static void lag(struct watcher *watcher, uint64_t now_ms)
 static void commit(struct watcher *watcher, uint64_t now_ms)
 {
     struct unit *unit = &watcher->unit;
+    const size_t known = watcher->clusters_known, found = watcher->clusters_len - known;
     unit_sort(unit);
     const int code =
-        watcher->sink.append(watcher->sink.user, &unit->end, watcher->clusters + watcher->clusters_known,
-                             watcher->clusters_len - watcher->clusters_known, unit->logs, unit->logs_len);
+        watcher->sink.append(watcher->sink.user, &unit->end, found ? watcher->clusters + known : NULL, found,
+                             unit->logs, unit->logs_len);
     if (code != 0) {
         back_off(watcher, now_ms);
         return;

@@ -91,14 +91,15 @@ static void append(struct rig *rig, struct eth_log *logs, size_t len)
     cr_assert_eq(rig->sink.append(rig->sink.user, &tip, NULL, 0, logs, len), 0);
 }
 
+/* The data last until the next call. */
 static struct eth_log registration(const struct bytes32 *member, const struct bytes32 *key)
 {
     static const struct bytes32 topic = ABI_MEMBER_REGISTERED_TOPIC;
+    static uint8_t data[96];
     struct eth_log log = {.address = cluster, .topics = {topic, *member, {{0}}, {{1}}}, .topics_len = 4};
-    uint8_t *data = calloc(3, 32); /* lives as long as the test */
     memcpy(data + 64, key->b, 32);
     log.data = data;
-    log.data_len = 96;
+    log.data_len = sizeof(data);
     return log;
 }
 

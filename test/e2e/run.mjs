@@ -6,7 +6,6 @@ import { SCENARIOS_DIR, runScenarios } from "./lib/runner.mjs";
 // In this order: the later ones change the cluster more.
 const SCENARIOS = [
   "mesh",
-  "indexer",
   "restart",
   "device",
   "drift",
@@ -14,6 +13,7 @@ const SCENARIOS = [
   "join",
   "witness",
   "sponsor",
+  "indexer",
   "refusal",
   "key",
 ];

@@ -207,11 +207,7 @@ static const struct {
     const char *name;
     int (*run)(struct api_client *client, const struct options *options);
 } commands[] = {
-    {"status", run_status},
-    {"peers", run_peers},
-    {"events", run_events},
-    {"ops", run_ops},
-    {"csk", run_csk},
+    {"status", run_status}, {"peers", run_peers}, {"events", run_events}, {"ops", run_ops}, {"csk", run_csk},
 };
 
 static int run_command(const char *name, const struct options *options)

@@ -90,7 +90,7 @@ struct sim_node {
     struct sim_peer *peers;         /* by registry index; lost with the process */
     struct sim_device_peer *device; /* survives the process */
     uint32_t device_len;
-    bool drifted; /* somebody changed its device since the last whole pass */
+    bool drifted;         /* somebody changed its device since the last whole pass */
     uint64_t tampered_ms; /* when somebody last changed its device */
     enum core_phase phase;
     bool settled; /* healthy, converged, and with the key that it knows to be the present one */

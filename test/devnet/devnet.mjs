@@ -127,7 +127,8 @@ async function main(argv) {
 
 try {
   const code = await main(process.argv.slice(2));
-  process.exit(typeof code === "number" ? code : 0);
+  // What was written to a pipe goes out before the process ends.
+  process.stdout.write("", () => process.exit(typeof code === "number" ? code : 0));
 } catch (error) {
   const expected = error instanceof DevnetError || error instanceof UsageError;
   // viem's errors are pages long, but for one sentence.

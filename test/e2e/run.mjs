@@ -6,6 +6,7 @@ import { SCENARIOS_DIR, runScenarios } from "./lib/runner.mjs";
 // In this order: the later ones change the cluster more.
 const SCENARIOS = [
   "mesh",
+  "client",
   "restart",
   "device",
   "drift",

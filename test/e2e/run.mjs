@@ -1,5 +1,5 @@
-// Starts the devnet that all scenarios share, runs them one after the other, looks for what sanitizers found,
-// and ends with a summary and the figures.
+// Starts the devnet that all scenarios share, runs them one after the other, looks for findings in the logs, and
+// ends with a summary and the figures.
 
 import { SCENARIOS_DIR, runScenarios } from "./lib/runner.mjs";
 
@@ -7,6 +7,7 @@ import { SCENARIOS_DIR, runScenarios } from "./lib/runner.mjs";
 const SCENARIOS = [
   "mesh",
   "client",
+  "privilege",
   "restart",
   "device",
   "drift",

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "agent/core/history.h"
+#include "agent/core/journal.h"
 #include "agent/core/members.h"
 #include "agent/core/node.h"
 
@@ -129,7 +129,7 @@ static bool registry_is_near(const struct core *core)
     const struct core_chain_state *known = &core->registry.known, *target = &core->registry.target;
 
     return core->registry.clean && target->version <= known->version + CORE_NEWS_MAX &&
-           target->version + core->history.len >= known->version &&
+           target->version + core->journal.len >= known->version &&
            target->members <= known->members + CORE_PAGE_MAX && target->members <= CORE_MEMBERS_MAX &&
            target->block - registry_changes_from(core) <= REGISTRY_SPAN_MAX;
 }
@@ -239,14 +239,14 @@ void registry_changes(struct core *core, const struct core_changes *changes)
 {
     if (core->registry.intake != INTAKE_CHANGES)
         return;
-    switch (history_follow(core, changes)) {
-    case HISTORY_FOLLOWED:
+    switch (journal_follow(core, changes)) {
+    case JOURNAL_FOLLOWED:
         registry_finish(core);
         return;
-    case HISTORY_ROLLED_BACK: /* rows that came back are taken in once the shell has let the old ones go */
+    case JOURNAL_ROLLED_BACK: /* rows that came back are taken in once the shell has let the old ones go */
         registry_read_target(core);
         return;
-    case HISTORY_BROKEN:
+    case JOURNAL_BROKEN:
         registry_read_all(core);
         return;
     }
@@ -263,7 +263,7 @@ void registry_page(struct core *core, const struct core_page *page)
         registry_read_failed(core, "membersPage: the page does not belong to the nodeState of its block");
         return;
     }
-    history_forget(core);
+    journal_forget(core);
     registry->clean = false;
     for (size_t i = 0; i < page->records_len; i++) {
         if (!members_put(core, registry->next, &page->records[i]))

@@ -231,7 +231,7 @@ struct node {
     bool first_converged;
 };
 
-#define HISTORY_MAX 64
+#define JOURNAL_MAX 64
 
 /* A change, and how things were before. */
 struct undo {
@@ -241,10 +241,10 @@ struct undo {
     struct core_record record; /* the row before, unless it is new */
 };
 
-/* The newest changes that were taken in one by one: change n, counted from the start, is at n % HISTORY_MAX.
+/* The newest changes that were taken in one by one: change n, counted from the start, is at n % JOURNAL_MAX.
  */
-struct history {
-    struct undo changes[HISTORY_MAX];
+struct journal {
+    struct undo changes[JOURNAL_MAX];
     uint32_t end;
     uint32_t len; /* how many before `end` are known */
 };
@@ -281,7 +281,7 @@ struct core {
     struct device device;
     struct node node;
     struct registry registry;
-    struct history history;
+    struct journal journal;
     struct liveness liveness;
     struct csk csk;
     struct outbox outbox;

@@ -1,11 +1,11 @@
-#include "agent/core/history.h"
+#include "agent/core/journal.h"
 
 #include "agent/core/change.h"
 #include "agent/core/members.h"
 
 /* The changes behind `base` that lead to the target, and nothing else does: their number, or CORE_NO_INDEX.
  * They are the last ones, since every change raises the version by one. */
-static uint32_t history_distance(const struct core_chain_state *base, const struct core_chain_state *target,
+static uint32_t journal_distance(const struct core_chain_state *base, const struct core_chain_state *target,
                                  const struct core_changes *changes)
 {
     struct core_chain_state state = *base;
@@ -22,38 +22,38 @@ static uint32_t history_distance(const struct core_chain_state *base, const stru
 }
 
 /* The change before the last `back` ones. */
-static struct undo *history_at(struct history *history, uint32_t back)
+static struct undo *journal_at(struct journal *journal, uint32_t back)
 {
-    return &history->changes[(history->end - 1 - back) % HISTORY_MAX];
+    return &journal->changes[(journal->end - 1 - back) % JOURNAL_MAX];
 }
 
-static void history_note(struct history *history, const struct undo *undo)
+static void journal_note(struct journal *journal, const struct undo *undo)
 {
-    history->changes[history->end++ % HISTORY_MAX] = *undo;
-    if (history->len < HISTORY_MAX)
-        history->len++;
+    journal->changes[journal->end++ % JOURNAL_MAX] = *undo;
+    if (journal->len < JOURNAL_MAX)
+        journal->len++;
 }
 
-void history_forget(struct core *core)
+void journal_forget(struct core *core)
 {
-    core->history.len = 0;
+    core->journal.len = 0;
 }
 
-static void history_undo(struct core *core)
+static void journal_undo(struct core *core)
 {
-    const struct undo *undo = history_at(&core->history, 0);
+    const struct undo *undo = journal_at(&core->journal, 0);
 
     if (undo->added)
         members_truncate(core, undo->index);
     else if (undo->index != CORE_NO_INDEX)
         members_put(core, undo->index, &undo->record);
     core->registry.known = undo->before;
-    core->history.end--;
-    core->history.len--;
+    core->journal.end--;
+    core->journal.len--;
 }
 
 /* What a change makes of a row. */
-static struct core_record history_changed(const struct core_record *before, const struct core_change *change)
+static struct core_record journal_changed(const struct core_record *before, const struct core_change *change)
 {
     struct core_record after = *before;
 
@@ -67,7 +67,7 @@ static struct core_record history_changed(const struct core_record *before, cons
 }
 
 /* The row of the member that a change is about. */
-static uint32_t history_row(struct core *core, const struct core_change *change)
+static uint32_t journal_row(struct core *core, const struct core_change *change)
 {
     switch (change->type) {
     case CORE_CHANGE_REGISTERED:
@@ -85,9 +85,9 @@ static uint32_t history_row(struct core *core, const struct core_change *change)
 }
 
 /* `added` is the page's record of the member that a registration adds: the event does not have all of it. */
-static void history_do(struct core *core, const struct core_change *change, const struct core_record *added)
+static void journal_do(struct core *core, const struct core_change *change, const struct core_record *added)
 {
-    struct undo undo = {.before = core->registry.known, .index = history_row(core, change)};
+    struct undo undo = {.before = core->registry.known, .index = journal_row(core, change)};
     struct core_record record;
 
     if (change->type == CORE_CHANGE_REGISTERED) {
@@ -97,16 +97,16 @@ static void history_do(struct core *core, const struct core_change *change, cons
         undo.added = true;
     } else if (undo.index != CORE_NO_INDEX) {
         undo.record = core->members.rows[undo.index].record;
-        record = history_changed(&undo.record, change);
+        record = journal_changed(&undo.record, change);
     }
     if (undo.index != CORE_NO_INDEX)
         members_put(core, undo.index, &record);
-    history_note(&core->history, &undo);
+    journal_note(&core->journal, &undo);
     core->registry.known = change_apply(&undo.before, change);
 }
 
 /* Whether the new rows are those of the members whom the changes register. */
-static bool history_rows_belong(const struct core_changes *changes, uint32_t distance)
+static bool journal_rows_belong(const struct core_changes *changes, uint32_t distance)
 {
     size_t rows = 0;
 
@@ -121,30 +121,30 @@ static bool history_rows_belong(const struct core_changes *changes, uint32_t dis
     return rows == changes->records_len;
 }
 
-enum history_verdict history_follow(struct core *core, const struct core_changes *changes)
+enum journal_verdict journal_follow(struct core *core, const struct core_changes *changes)
 {
     struct registry *registry = &core->registry;
     const struct core_record *added = changes->records;
-    uint32_t distance = history_distance(&registry->known, &registry->target, changes);
+    uint32_t distance = journal_distance(&registry->known, &registry->target, changes);
 
     if (distance == CORE_NO_INDEX) {
-        for (uint32_t back = 0; back < core->history.len; back++) {
-            const struct core_chain_state *base = &history_at(&core->history, back)->before;
-            if (history_distance(base, &registry->target, changes) == CORE_NO_INDEX)
+        for (uint32_t back = 0; back < core->journal.len; back++) {
+            const struct core_chain_state *base = &journal_at(&core->journal, back)->before;
+            if (journal_distance(base, &registry->target, changes) == CORE_NO_INDEX)
                 continue;
             for (uint32_t i = 0; i <= back; i++)
-                history_undo(core);
-            return HISTORY_ROLLED_BACK;
+                journal_undo(core);
+            return JOURNAL_ROLLED_BACK;
         }
-        return HISTORY_BROKEN;
+        return JOURNAL_BROKEN;
     }
-    if (!history_rows_belong(changes, distance))
-        return HISTORY_BROKEN;
+    if (!journal_rows_belong(changes, distance))
+        return JOURNAL_BROKEN;
     for (size_t i = changes->items_len - distance; i < changes->items_len; i++) {
         const struct core_change *change = &changes->items[i];
-        history_do(core, change, added);
+        journal_do(core, change, added);
         added += change->type == CORE_CHANGE_REGISTERED;
     }
     registry->known = registry->target;
-    return HISTORY_FOLLOWED;
+    return JOURNAL_FOLLOWED;
 }

@@ -1,6 +1,6 @@
 #include "test/unit/core/kit.h"
 
-Test(history, an_addition_reads_its_event_and_its_row)
+Test(journal, an_addition_reads_its_event_and_its_row)
 {
     struct kit kit;
     struct core_record record = kit_record(3);
@@ -20,7 +20,7 @@ Test(history, an_addition_reads_its_event_and_its_row)
     kit_free(&kit);
 }
 
-Test(history, changes_of_every_kind_cost_no_page)
+Test(journal, changes_of_every_kind_cost_no_page)
 {
     struct kit kit;
     struct core_record record = kit_record(120);
@@ -50,7 +50,7 @@ Test(history, changes_of_every_kind_cost_no_page)
     kit_free(&kit);
 }
 
-Test(history, changes_that_the_head_does_not_prove_read_all)
+Test(journal, changes_that_the_head_does_not_prove_read_all)
 {
     struct kit kit;
     struct core_record record = kit_record(3);
@@ -67,7 +67,7 @@ Test(history, changes_that_the_head_does_not_prove_read_all)
     kit_free(&kit);
 }
 
-Test(history, a_state_whose_counters_contradict_its_changes_reads_all)
+Test(journal, a_state_whose_counters_contradict_its_changes_reads_all)
 {
     struct kit kit;
 
@@ -80,7 +80,7 @@ Test(history, a_state_whose_counters_contradict_its_changes_reads_all)
     kit_free(&kit);
 }
 
-Test(history, a_row_of_another_member_than_the_registered_one_reads_all)
+Test(journal, a_row_of_another_member_than_the_registered_one_reads_all)
 {
     struct kit kit;
     struct core_record record = kit_record(3);
@@ -95,7 +95,7 @@ Test(history, a_row_of_another_member_than_the_registered_one_reads_all)
     kit_free(&kit);
 }
 
-Test(history, changes_that_cannot_be_read_read_all)
+Test(journal, changes_that_cannot_be_read_read_all)
 {
     struct kit kit;
 
@@ -109,7 +109,7 @@ Test(history, changes_that_cannot_be_read_read_all)
     kit_free(&kit);
 }
 
-Test(history, after_a_long_absence_all_is_read)
+Test(journal, after_a_long_absence_all_is_read)
 {
     struct kit kit;
 
@@ -143,7 +143,7 @@ static void reorganise(struct kit *kit, struct mark mark)
     kit->news_len = mark.news_len;
 }
 
-Test(history, a_reorg_that_takes_changes_back_undoes_them)
+Test(journal, a_reorg_that_takes_changes_back_undoes_them)
 {
     struct kit kit;
     struct core_record record = kit_record(4);
@@ -175,7 +175,7 @@ Test(history, a_reorg_that_takes_changes_back_undoes_them)
     kit_free(&kit);
 }
 
-Test(history, a_reorg_that_exchanges_members_replaces_rows)
+Test(journal, a_reorg_that_exchanges_members_replaces_rows)
 {
     struct kit kit;
     struct core_record two = kit_record(2), three = kit_record(3);
@@ -204,7 +204,7 @@ Test(history, a_reorg_that_exchanges_members_replaces_rows)
     kit_free(&kit);
 }
 
-Test(history, a_reorg_of_more_than_is_remembered_reads_all)
+Test(journal, a_reorg_of_more_than_is_remembered_reads_all)
 {
     struct kit kit;
 
@@ -226,7 +226,7 @@ Test(history, a_reorg_of_more_than_is_remembered_reads_all)
     kit_free(&kit);
 }
 
-Test(history, pages_after_a_reorg_remove_rows_and_take_removals_back)
+Test(journal, pages_after_a_reorg_remove_rows_and_take_removals_back)
 {
     struct kit kit;
 

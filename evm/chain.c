@@ -19,6 +19,7 @@ typedef int (*take_bytes_fn)(struct chain_read *read, const uint8_t *data, size_
                              struct chain_result *out, struct am_err *err);
 
 struct chain_read {
+    struct rpc *node;
     struct rpc_call *call;
     take_json_fn take_json; /* one of the two */
     take_bytes_fn take_bytes;
@@ -28,14 +29,6 @@ struct chain_read {
     chain_done_fn done;
     void *user;
 };
-
-static int take_id(json_object *value, struct chain_result *out, struct am_err *err)
-{
-    if (json_object_is_type(value, json_type_string) &&
-        quantity_parse_u64(json_object_get_string(value), &out->id))
-        return 0;
-    return am_fail(err, AM_EFORMAT, "eth_chainId: the result is no quantity");
-}
 
 static int take_tip(json_object *value, struct chain_result *out, struct am_err *err)
 {
@@ -150,6 +143,8 @@ static void on_result(void *user, const struct rpc_result *rpc)
         result.code = read->take_json ? read->take_json(rpc->value, &result, &err)
                                       : take_call_result(read, rpc->value, &result, &err);
     result.error = result.code ? err.text : NULL;
+    if (!result.code && read->take_json == take_block)
+        rpc_note_block(read->node, rpc->endpoint, result.block.number);
     read->done(read->user, &result);
     free(read->members);
     free(read);
@@ -164,6 +159,7 @@ static struct chain_read *start(struct rpc *node, const struct chain_read *wante
         return NULL;
     }
     *read = *wanted;
+    read->node = node;
     read->call = rpc_call(node, method, params, on_result, read);
     if (!read->call) {
         free(read);
@@ -201,12 +197,6 @@ static struct chain_read *start_call(struct rpc *node, const struct chain_read *
         return NULL;
     }
     return start(node, wanted, "eth_call", params);
-}
-
-struct chain_read *chain_read_id(struct rpc *node, chain_done_fn done, void *user)
-{
-    const struct chain_read wanted = {.take_json = take_id, .done = done, .user = user};
-    return start(node, &wanted, "eth_chainId", json_object_new_array());
 }
 
 struct chain_read *chain_read_block(struct rpc *node, chain_done_fn done, void *user)

@@ -30,14 +30,13 @@ struct chain_page {
     uint64_t total; /* registry length, removed ones included */
 };
 
-/* `code` is 0, or: AM_EREVERT (reason in `error`), AM_EMISMATCH (no contract there), AM_EFORMAT, or one of
- * rpc_result's. The member that the read names is set when it is 0. */
+/* `code` is 0, or: AM_EREVERT (reason in `error`), AM_EMISMATCH (no contract there, or another chain),
+ * AM_EFORMAT, or one of rpc_result's. The member that the read names is set when it is 0. */
 struct chain_result {
     int code;
     const char *error; /* one line: what, where, why; NULL when code is 0 */
     uint32_t retry_after_s;
     union {
-        uint64_t id;
         struct chain_block block;
         struct uint256 number;
         struct address address;
@@ -52,9 +51,6 @@ typedef void (*chain_done_fn)(void *user, const struct chain_result *result);
 
 /* All of them: `done` comes exactly once from the loop, unless the read is cancelled; NULL when memory is
  * short or too much is under way. `block` is a hash, NULL for the latest block. */
-
-/* -> id */
-struct chain_read *chain_read_id(struct rpc *node, chain_done_fn done, void *user);
 
 /* The latest block -> block */
 struct chain_read *chain_read_block(struct rpc *node, chain_done_fn done, void *user);

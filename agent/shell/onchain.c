@@ -79,7 +79,7 @@ void onchain_expect(struct onchain *onchain, bool started, bool *flag)
     event_active(onchain->refusals, EV_TIMEOUT, 0);
 }
 
-/* ---- Identity: chain id, clock, keys, cluster ---- */
+/* ---- Identity: chain, clock, keys, cluster ---- */
 
 static void on_cluster(void *user, const struct chain_result *result)
 {
@@ -129,6 +129,11 @@ static void on_clock(void *user, const struct chain_result *result)
     struct onchain *onchain = user;
     const uint64_t now_s = (uint64_t)time(NULL);
     struct am_err err;
+    if (result->code == AM_EMISMATCH) {
+        am_fail(&err, AM_ECONFIG, "%s: correct RPC_URL or CHAIN_ID", result->error);
+        onchain_answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, err.text, false);
+        return;
+    }
     if (result->code != 0) {
         onchain_answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, result->error, true);
         return;
@@ -144,26 +149,9 @@ static void on_clock(void *user, const struct chain_result *result)
                    &onchain->identity_refused);
 }
 
-static void on_chain_id(void *user, const struct chain_result *result)
-{
-    struct onchain *onchain = user;
-    struct am_err err;
-    if (result->code != 0) {
-        onchain_answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, result->error, true);
-        return;
-    }
-    if (result->id != onchain->config->chain_id) {
-        am_fail(&err, AM_EMISMATCH, "RPC_URL serves chain %llu, but CHAIN_ID is %llu: correct one of them",
-                (unsigned long long)result->id, (unsigned long long)onchain->config->chain_id);
-        onchain_answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, err.text, false);
-        return;
-    }
-    onchain_expect(onchain, chain_read_block(onchain->node, on_clock, onchain), &onchain->identity_refused);
-}
-
 void onchain_read_identity(struct onchain *onchain)
 {
-    onchain_expect(onchain, chain_read_id(onchain->node, on_chain_id, onchain), &onchain->identity_refused);
+    onchain_expect(onchain, chain_read_block(onchain->node, on_clock, onchain), &onchain->identity_refused);
 }
 
 /* ---- Own record, and the WireGuard generation it carries ---- */
@@ -267,6 +255,12 @@ const struct secret *onchain_wireguard_key(const struct onchain *onchain)
 
 /* ---- Life ---- */
 
+static void on_wrong_chain(void *user, const char *origin, uint64_t chain_id)
+{
+    (void)user;
+    log_error("rpc.wrong_chain", log_text("endpoint", origin), log_uint("chain_id", chain_id));
+}
+
 static int open_services(struct onchain *onchain, struct am_err *err)
 {
     const struct config *config = onchain->config;
@@ -279,6 +273,7 @@ static int open_services(struct onchain *onchain, struct am_err *err)
     onchain->logs = onchain->node ? onchain_registry_logs(onchain) : NULL;
     if (!onchain->node || !onchain->logs || !onchain->attestor)
         return am_fail(err, -ENOMEM, "out of memory");
+    rpc_expect_chain(onchain->node, config->chain_id, on_wrong_chain, NULL);
     onchain->operations = operations_new(onchain->base, config, onchain->http, onchain->node, err);
     return onchain->operations ? 0 : err->code;
 }

@@ -534,6 +534,7 @@ struct shell *shell_new(struct event_base *base, const struct config *config, st
     if (!shell->onchain || open_mesh(shell, err) != 0)
         goto failed;
     shell->views.history = onchain_history(shell->onchain);
+    shell->views.rpc = onchain_rpc(shell->onchain);
     return shell;
 failed:
     shell_free(shell);

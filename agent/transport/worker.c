@@ -220,12 +220,14 @@ static void *worker_run(void *user)
     return NULL;
 }
 
-/* The thread inherits the mask: signals, SIGPIPE among them, are the control thread's. */
+/* The thread inherits the mask: signals, SIGPIPE among them, are the control thread's. A refused system call is
+ * the thread's own. */
 static int worker_start(struct worker *worker, struct am_err *err)
 {
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
+    sigdelset(&all, SIGSYS);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     const int rc = pthread_create(&worker->thread, NULL, worker_run, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

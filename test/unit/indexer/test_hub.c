@@ -432,6 +432,7 @@ Test(hub, keeps_members_when_it_is_full)
     cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
     struct member *alice = member_new(rig, false), *bob = member_new(rig, true);
     struct member *late = member_new(rig, true);
+    struct hub_status status;
     member_connect(alice, rig->base, hub_port(rig->hub));
     member_await(alice, CHECKPOINT, 1);
     member_connect(late, rig->base, hub_port(rig->hub));
@@ -441,6 +442,10 @@ Test(hub, keeps_members_when_it_is_full)
     cr_assert_eq(bob->len, 0);
     cr_assert(!alice->closed && !late->closed);
     member_free(late);
+    do {
+        event_base_loop(rig->base, EVLOOP_ONCE);
+        hub_status(rig->hub, &status);
+    } while (status.sessions > 1);
     member_close(bob);
     member_connect(bob, rig->base, hub_port(rig->hub));
     member_await(bob, CHECKPOINT, 1);

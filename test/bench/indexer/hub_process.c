@@ -204,6 +204,7 @@ static void serve(int control, const char *store_path, size_t members, size_t cl
     struct secret *seed = secret_new();
     struct am_err why;
     bool fresh;
+    signal(SIGPIPE, SIG_IGN);
     seed->b[0] = 1;
     sign_pubkey_of_seed(seed, &identity.key);
     if (store_open(store_path, &identity, &fixture.store, &fresh, &why) != 0)

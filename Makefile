@@ -7,7 +7,7 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 
 .PHONY: all setup contracts build asan demo test test-unit test-sim test-e2e test-kernel test-contracts test-worker \
-	test-asan bench bench-reconcile bench-transport fuzz gas image fmt lint clean
+	test-asan bench bench-indexer bench-reconcile bench-transport fuzz gas image fmt lint clean
 
 all: build
 
@@ -44,6 +44,11 @@ bench-transport: contracts
 	test -f build-bench/build.ninja || meson setup build-bench -Dbench=true
 	ninja -C build-bench -j $(JOBS) test/bench/bench_attack test/bench/bench_load test/bench/bench_node
 	BUILD=build-bench test/bench/transport/run
+
+bench-indexer: contracts
+	test -f build-bench/build.ninja || meson setup build-bench -Dbench=true
+	ninja -C build-bench -j $(JOBS) test/bench/bench_indexer indexer/attestmesh-indexer
+	BUILD=build-bench test/bench/indexer/run
 
 bench-reconcile:
 	test/bench/reconcile

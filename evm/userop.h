@@ -14,6 +14,7 @@
 
 #define USEROP_CALL_DATA_MAX 16384
 #define USEROP_PAYMASTER_DATA_MAX 4096
+#define USEROP_CALL_GAS_RAISE_MAX 100000
 
 /* The chain's rule for signatures and packing: gas limits and fees below 2^128; what does not fit is refused
  * where it comes in. */
@@ -50,6 +51,11 @@ json_object *userop_to_json(const struct userop *op);
 /* Takes over the gas limits of an eth_estimateUserOperationGas result; the paymaster's are optional in it.
  * Returns 0 or AM_EFORMAT with the field's name. */
 int userop_take_gas(struct userop *op, json_object *estimate, struct am_err *err);
+
+/* Raises the call gas limit to what an eth_estimateGas result leaves for the call, and a little for what may
+ * change until it is included; by at most USEROP_CALL_GAS_RAISE_MAX, for some rollups count the transaction's
+ * data in. Returns 0 or AM_EFORMAT. */
+int userop_raise_call_gas(struct userop *op, json_object *estimate, struct am_err *err);
 
 /* Takes over paymaster and paymasterData of a sponsor's answer, and the paymaster's gas limits when it has
  * them. Returns 0 or AM_EFORMAT with the field's name. */

@@ -168,6 +168,12 @@ static json_object *bare_operation(const struct userop *op)
     return userop_to_json(&bare);
 }
 
+static json_object *no_params(const struct sponsor_request *request)
+{
+    (void)request;
+    return json_object_new_array();
+}
+
 /* pm_sponsorUserOperation: [userOp, entryPoint, {sponsorshipPolicyId, ...}] */
 static json_object *pimlico_params(const struct sponsor_request *request)
 {
@@ -249,6 +255,15 @@ static int take_paymaster(struct userop *op, json_object *answer, bool *final, s
     return userop_take_paymaster(op, answer, err);
 }
 
+/* {slow, standard, fast}, each with both fees; an operation below `slow` is refused. */
+static int take_prices(struct userop *op, json_object *answer, bool *final, struct am_err *err)
+{
+    json_object *fast = NULL;
+    (void) final;
+    json_object_object_get_ex(answer, "fast", &fast);
+    return userop_raise_fees_to(op, fast, err);
+}
+
 /* Gas and paymaster in one answer, signed together; fees when the service chose them. */
 static int take_everything(struct userop *op, json_object *answer, bool *final, struct am_err *err)
 {
@@ -281,6 +296,7 @@ static const struct sponsor_step alchemy_steps[] = {
 };
 
 static const struct sponsor_step pimlico_steps[] = {
+    {.method = "pimlico_getUserOperationGasPrice", .params = no_params, .take = take_prices},
     {.method = "pm_sponsorUserOperation",
      .after_raise = true,
      .params = pimlico_params,

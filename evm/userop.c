@@ -223,6 +223,25 @@ int userop_take_fees(struct userop *op, json_object *answer, struct am_err *err)
     return code ? code : take_optional(answer, "maxPriorityFeePerGas", &op->max_priority_fee_per_gas, err);
 }
 
+static void raise_to(struct uint256 *fee, const struct uint256 *floor)
+{
+    if (uint256_compare(fee, floor) < 0)
+        *fee = *floor;
+}
+
+int userop_raise_fees_to(struct userop *op, json_object *prices, struct am_err *err)
+{
+    struct uint256 fee, tip;
+    int code = take_required(prices, "maxFeePerGas", &fee, err);
+    if (!code)
+        code = take_required(prices, "maxPriorityFeePerGas", &tip, err);
+    if (code)
+        return code;
+    raise_to(&op->max_fee_per_gas, &fee);
+    raise_to(&op->max_priority_fee_per_gas, &tip);
+    return 0;
+}
+
 static struct uint256 raise_by_eighth(const struct uint256 *fee)
 {
     unsigned __int128 value;
@@ -247,10 +266,7 @@ void userop_outbid(struct userop *op, const struct uint256 *max_fee_per_gas,
     if (!uint256_multiply(&op->max_fee_per_gas, OUTBID_CEILING, &ceiling) ||
         uint256_compare(&fee, &ceiling) > 0)
         return;
-    if (uint256_compare(&fee, &op->max_fee_per_gas) > 0)
-        op->max_fee_per_gas = fee;
-    if (uint256_compare(&tip, &op->max_priority_fee_per_gas) > 0)
-        op->max_priority_fee_per_gas = tip;
-    if (uint256_compare(&op->max_priority_fee_per_gas, &op->max_fee_per_gas) > 0)
-        op->max_fee_per_gas = op->max_priority_fee_per_gas;
+    raise_to(&op->max_fee_per_gas, &fee);
+    raise_to(&op->max_priority_fee_per_gas, &tip);
+    raise_to(&op->max_fee_per_gas, &op->max_priority_fee_per_gas);
 }

@@ -65,7 +65,10 @@ int userop_take_paymaster(struct userop *op, json_object *answer, struct am_err 
  */
 int userop_take_fees(struct userop *op, json_object *answer, struct am_err *err);
 
-/* Raises both fees by an eighth, as replacing a pending operation demands. */
+/* Raises each fee to that of `prices` where it is lower. Returns 0 or AM_EFORMAT with the field's name. */
+int userop_raise_fees_to(struct userop *op, json_object *prices, struct am_err *err);
+
+/* Raises both fees by an eighth, as replacing a pending operation demands: bundlers want a tenth. */
 void userop_raise_fees(struct userop *op);
 
 /* Raises the fees, which are what the chain asks for now, to an eighth above those of a pending operation

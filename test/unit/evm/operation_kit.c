@@ -168,6 +168,9 @@ static void script(struct operation_kit *f)
                           {.name = "alchemy_requestGasAndPaymasterAndData",
                            .answers = {"\"result\":{" EVERYTHING ",\"maxFeePerGas\":\"0xbb8\","
                                        "\"maxPriorityFeePerGas\":\"0xc8\"}"}},
+                          {.name = "pimlico_getUserOperationGasPrice",
+                           .answers = {"\"result\":{\"slow\":{},\"fast\":{\"maxFeePerGas\":\"0x1\","
+                                       "\"maxPriorityFeePerGas\":\"0x1\"}}"}},
                           {.name = "pm_sponsorUserOperation", .answers = {"\"result\":{" EVERYTHING "}"}}}},
         [SPONSOR_A] = {.methods = {{.name = "pm_getPaymasterStubData", .answers = {STUB(PAYMASTER_A)}},
                                    {.name = "pm_getPaymasterData",

@@ -131,10 +131,37 @@ Test(sponsor, pimlico_gives_gas_and_paymaster_at_once)
     struct operation_kit f;
     setup_pimlico(&f);
     kit_run_to_result(&f, 0);
-    cr_assert_str_eq(f.states, "nonce;base fee;tip;sponsoring;sending;waiting;");
+    cr_assert_str_eq(f.states, "nonce;base fee;tip;sponsoring;sponsoring;sending;waiting;");
     cr_assert_str_eq(f.sent_paymaster_data, "0xec");
     cr_assert_eq(f.sent_fees[0], 2 * 1000 + 100, "the fees are ours");
     kit_teardown(&f);
+}
+
+Test(sponsor, pimlico_is_paid_what_it_asks_for)
+{
+    struct operation_kit f;
+    setup_pimlico(&f);
+    fake_rpc_answer(&f.fakes[BUNDLER], "pimlico_getUserOperationGasPrice",
+                    "\"result\":{\"fast\":{\"maxFeePerGas\":\"0xffff\",\"maxPriorityFeePerGas\":\"0x1\"}}");
+    kit_run_to_result(&f, 0);
+    cr_assert_eq(f.sent_fees[0], 0xffff);
+    kit_teardown(&f);
+}
+
+Test(sponsor, pimlico_prices_that_make_no_sense_ask_the_next_sponsor)
+{
+    const char *const bad[] = {"\"result\":7", "\"result\":{\"fast\":{\"maxFeePerGas\":\"0x1\"}}",
+                               "\"result\":{\"fast\":[]}", "\"result\":{\"slow\":{}}", FAKE_HTTP_ERROR};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct operation_kit f;
+        setup_pimlico(&f);
+        f.asked_sponsors = 1; /* the first of ERC-7677 to be asked is the one without a context */
+        fake_rpc_answer(&f.fakes[BUNDLER], "pimlico_getUserOperationGasPrice", bad[i]);
+        kit_run_to_result(&f, 0);
+        cr_assert_str_eq(f.sent_paymaster_data, "0xfb", "case %zu", i);
+        cr_assert_eq(kit_calls(&f, BUNDLER, "pm_sponsorUserOperation"), 0);
+        kit_teardown(&f);
+    }
 }
 
 Test(sponsor, what_a_vendor_finds_to_revert_is_not_asked_of_another_sponsor)

@@ -77,7 +77,10 @@ static void script(struct fixture *f)
                          "\"baseFeePerGas\":\"0x3e8\"}"}},
             {.name = "eth_maxPriorityFeePerGas", .answers = {"\"result\":\"0x64\""}}}};
     f->bundler = (struct fake_rpc){
-        .methods = {{.name = "pm_sponsorUserOperation", .answers = {SPONSORED}},
+        .methods = {{.name = "pimlico_getUserOperationGasPrice",
+                     .answers = {"\"result\":{\"fast\":{\"maxFeePerGas\":\"0x1\","
+                                 "\"maxPriorityFeePerGas\":\"0x1\"}}"}},
+                    {.name = "pm_sponsorUserOperation", .answers = {SPONSORED}},
                     {.name = "eth_sendUserOperation", .answers = {"\"result\":\"$HASH\""}},
                     {.name = "eth_getUserOperationReceipt", .answers = {RECEIPT}}},
         .observe = observe,

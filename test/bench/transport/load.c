@@ -180,6 +180,8 @@ static struct result flood(const struct load *load, double rate)
     atomic_store(&received, 0);
     const uint64_t start_ns = now_ns();
     const uint64_t duration_ns = (uint64_t)load->duration_ms * 1000000;
+    const uint64_t half_interval_ns = (uint64_t)(5e8 / rate);
+    const uint64_t pause_ns = half_interval_ns > TICK_NS ? half_interval_ns : TICK_NS;
     unsigned peer = 0;
     for (uint64_t elapsed_ns = 0; elapsed_ns < duration_ns; elapsed_ns = now_ns() - start_ns) {
         const uint64_t due = (uint64_t)(rate * (double)elapsed_ns / 1e9) + 1;
@@ -188,7 +190,7 @@ static struct result flood(const struct load *load, double rate)
                                            : send_single(load, peer);
             peer = (peer + 1) % load->peers;
         }
-        sleep_until(now_ns() + TICK_NS);
+        sleep_until(now_ns() + pause_ns);
     }
     result.seconds = (double)(now_ns() - start_ns) / 1e9;
     sleep_until(now_ns() + SETTLE_NS);

@@ -12,6 +12,7 @@
 #include "agent/transport/bridge.h"
 #include "agent/transport/ingress.h"
 #include "agent/transport/peer.h"
+#include "agent/transport/turn.h"
 
 #define QUEUES_SIZE_MAX ((size_t)64 * 1024 * 1024) /* memory of all queues together */
 #define REFUSALS_REPORT_S 1
@@ -216,6 +217,7 @@ static int worker_open(struct worker *worker, const struct transport_config *con
 static void *worker_run(void *user)
 {
     struct worker *worker = user;
+    turn_hasten();
     event_base_dispatch(worker->base);
     return NULL;
 }

@@ -37,8 +37,11 @@ test-unit test-sim test-e2e test-kernel test-contracts test-worker: build
 test-asan: asan
 	test/run asan
 
-bench: build bench-reconcile
+bench: build bench-reconcile bench-rest
 	test/bench/run
+
+bench-rest: build
+	test/bench/rest
 
 bench-build: contracts
 	test -f build-bench/build.ninja || meson setup build-bench -Dbench=true

@@ -250,6 +250,48 @@ static void answer_get_cluster_shared_key(struct session *session, const api_Req
     secret_wipe(server->frame, sizeof(server->frame));
 }
 
+static void answer_send_message(struct session *session, const api_Request *request)
+{
+    char text[API_TEXT_MAX] = "";
+    const struct api_source *source = &session->server->source;
+    const struct api_ticket ticket = {.session = session->number, .request = request->id};
+    const api_Error_Code code = source->send_message(source->user, &request->body.send_message, &ticket, text);
+    if (code != api_Error_Code_UNSPECIFIED)
+        send_error(session, request->id, code, text);
+}
+
+static struct session *find_session(struct api_server *server, uint64_t number)
+{
+    struct session *session = server->sessions;
+    while (session && session->number != number)
+        session = session->next;
+    return session;
+}
+
+void api_server_message_sent(struct api_server *server, const struct api_ticket *ticket,
+                             const struct bytes32 *envelope_id, const struct bytes32 *tx_hash)
+{
+    struct session *session = find_session(server, ticket->session);
+    if (!session)
+        return;
+    api_MessageSent *sent =
+        &new_response(server, ticket->request, api_Response_message_sent_tag)->body.message_sent;
+    memcpy(sent->envelope_id, envelope_id->b, sizeof(sent->envelope_id));
+    if (tx_hash) {
+        memcpy(sent->tx_hash.bytes, tx_hash->b, sizeof(tx_hash->b));
+        sent->tx_hash.size = sizeof(tx_hash->b);
+    }
+    send_response(session);
+}
+
+void api_server_fail(struct api_server *server, const struct api_ticket *ticket, api_Error_Code code,
+                     const char *text)
+{
+    struct session *session = find_session(server, ticket->session);
+    if (session)
+        send_error(session, ticket->request, code, text);
+}
+
 static void answer_list_operations(struct session *session, const api_Request *request)
 {
     struct api_server *server = session->server;
@@ -292,6 +334,7 @@ static const struct {
     {api_Request_list_operations_tag, answer_list_operations},
     {api_Request_get_cluster_shared_key_tag, answer_get_cluster_shared_key},
     {api_Request_subscribe_key_events_tag, answer_subscribe_key_events},
+    {api_Request_send_message_tag, answer_send_message},
     {api_Request_cancel_tag, answer_cancel},
 };
 

@@ -16,6 +16,7 @@ struct session {
     struct api_server *server;
     struct bufferevent *stream;
     struct session *next;
+    uint64_t number; /* since the server's start: tickets name it */
 
     /* The subscription: its id, how far the present state has been told, and what a slow reader missed. */
     bool subscribed;
@@ -39,6 +40,8 @@ struct api_server {
     gid_t gid;
     struct session *sessions;
     struct api_server_counters counters;
+    uint64_t numbered;
+    api_Request request; /* one at a time is answered; it is large */
     /* One answer at a time is built and encoded; both are large. */
     api_Response response;
     uint8_t frame[FRAME_SIZE];

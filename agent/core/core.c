@@ -141,6 +141,15 @@ static void core_dispatch(struct core *core, const struct core_event *event)
     case CORE_EVENT_CSK_FAILED:
         csk_failed(core, &event->csk_failure);
         return;
+    case CORE_EVENT_MESSAGE_QUEUED:
+        outbox_want(core, OUTBOX_SEND_MESSAGE);
+        return;
+    case CORE_EVENT_MESSAGE_SETTLED:
+        outbox_message_settled(core, &event->messages);
+        return;
+    case CORE_EVENT_MESSAGE_FAILED:
+        outbox_message_failed(core, &event->messages);
+        return;
     }
 }
 
@@ -183,7 +192,8 @@ static const enum core_action_type core_node_actions[] = {
     CORE_DO_READ_IDENTITY,  CORE_DO_READ_SELF,    CORE_DO_REGISTER,    CORE_DO_READ_STATE,
     CORE_DO_READ_PAGE,      CORE_DO_APPLY_DEVICE, CORE_DO_APPLY_PEERS, CORE_DO_OBSERVE_DEVICE,
     CORE_DO_SEND_HEARTBEAT, CORE_DO_LOAD_CSK,     CORE_DO_DERIVE_CSK,  CORE_DO_COMMIT_CSK,
-    CORE_TELL_CSK,          CORE_TELL_WITHHELD,   CORE_TELL_PHASE,     CORE_TELL_EXIT,
+    CORE_DO_SEND_MESSAGE,   CORE_TELL_CSK,        CORE_TELL_WITHHELD,  CORE_TELL_PHASE,
+    CORE_TELL_EXIT,
 };
 
 static void core_fill_node_action(struct core *core, struct core_action *action)

@@ -11,7 +11,8 @@
  * Actions are drained completely before the next core_step. Every CORE_DO_READ_*, CORE_DO_REGISTER,
  * CORE_DO_*_DEVICE, CORE_DO_*_CSK and CORE_DO_DIAL is answered by exactly one event, also when it fails; the
  * core never has two of one kind in flight (dials and pulls: one per peer, CORE_DIALS_MAX and CORE_PULLS_MAX
- * in all), nor two of CORE_DO_REGISTER and CORE_DO_COMMIT_CSK, which share the account's nonce. All retries,
+ * in all), nor two of CORE_DO_REGISTER, CORE_DO_COMMIT_CSK and CORE_DO_SEND_MESSAGE, which share the account's
+ * nonce. All retries,
  * their backoff and their jitter live in here: the shell never repeats anything on its own.
  *
  * The core never sees a cluster shared key, only the hashes of those that the shell holds.
@@ -83,7 +84,10 @@ enum core_event_type {
     CORE_EVENT_CSK_DERIVED,     /* DERIVE_CSK */
     CORE_EVENT_CSK_COMMITTED,   /* COMMIT_CSK: the receipt of success came */
     CORE_EVENT_CSK_PULLED,      /* PULL_CSK: a peer gave the key that was asked for */
-    CORE_EVENT_CSK_FAILED       /* LOAD_CSK, DERIVE_CSK, COMMIT_CSK, PULL_CSK */
+    CORE_EVENT_CSK_FAILED,      /* LOAD_CSK, DERIVE_CSK, COMMIT_CSK, PULL_CSK */
+    CORE_EVENT_MESSAGE_QUEUED,  /* the application has one to send */
+    CORE_EVENT_MESSAGE_SETTLED, /* SEND_MESSAGE: it is sent, or given up */
+    CORE_EVENT_MESSAGE_FAILED   /* SEND_MESSAGE: to be tried again */
 };
 
 struct core_identity {
@@ -194,6 +198,11 @@ struct core_csk_failure {
     const char *text; /* copied; "" for a cache that simply has no such key */
 };
 
+/* The queue of messages is the shell's; the core only decides when the oldest one's turn is. */
+struct core_messages {
+    bool waiting; /* the queue is not empty now */
+};
+
 enum core_read { CORE_READ_SELF, CORE_READ_STATE, CORE_READ_PAGE };
 
 struct core_read_failure {
@@ -217,6 +226,7 @@ struct core_event {
         struct core_heartbeat heartbeat;       /* HEARTBEAT */
         struct core_csk csk;                   /* CSK_LOADED, CSK_DERIVED, CSK_PULLED */
         struct core_csk_failure csk_failure;   /* CSK_FAILED */
+        struct core_messages messages;         /* MESSAGE_SETTLED, MESSAGE_FAILED */
     };
 };
 
@@ -240,6 +250,7 @@ enum core_action_type {
     CORE_DO_DERIVE_CSK,         /* `csk.generation`: ask the guest agent */
     CORE_DO_COMMIT_CSK,         /* `csk`: setCskCommitment, await the receipt */
     CORE_DO_PULL_CSK,           /* `csk` from the peer `csk.index` */
+    CORE_DO_SEND_MESSAGE,       /* the oldest message of the queue: submit, await the receipt */
     CORE_TELL_PEER,             /* for subscribers: what happened to a peer */
     CORE_TELL_REFUSED,  /* for the log: this member gets no device peer; core_member_at names the cause */
     CORE_TELL_CSK,      /* `csk` is on chain and held: serve it, cache it, tell the application */
@@ -437,6 +448,9 @@ struct core_member {
 
 /* False when there is no such row. A row stays after its member's removal. */
 bool core_member_at(const struct core *core, uint32_t index, struct core_member *out);
+
+/* The registry index of a member, removed or not, by its id; CORE_NO_INDEX when there is none. */
+uint32_t core_find_member(const struct core *core, const struct bytes32 *member_id);
 
 const char *core_refusal_name(enum core_refusal refusal);
 const char *core_link_state_name(enum core_link_state state);

@@ -26,10 +26,11 @@ enum node_ask {
     ASK_LOAD_CSK = 1 << 9,
     ASK_DERIVE_CSK = 1 << 10,
     ASK_COMMIT_CSK = 1 << 11,
-    TELL_CSK = 1 << 12,
-    TELL_WITHHELD = 1 << 13,
-    TELL_PHASE = 1 << 14,
-    TELL_EXIT = 1 << 15
+    ASK_SEND_MESSAGE = 1 << 12,
+    TELL_CSK = 1 << 13,
+    TELL_WITHHELD = 1 << 14,
+    TELL_PHASE = 1 << 15,
+    TELL_EXIT = 1 << 16
 };
 
 enum row_ask {
@@ -164,7 +165,8 @@ struct csk {
     char error[CORE_TEXT_MAX - 80]; /* leaves room for the generation in a sentence */
 };
 
-enum outbox_item { OUTBOX_REGISTER, OUTBOX_COMMIT_CSK, OUTBOX_ITEMS };
+/* The most urgent first. */
+enum outbox_item { OUTBOX_REGISTER, OUTBOX_COMMIT_CSK, OUTBOX_SEND_MESSAGE, OUTBOX_ITEMS };
 
 /* UserOperations to make. All share one nonce, so one is in flight. */
 struct outbox {

@@ -8,6 +8,7 @@
 
 struct history;
 struct mesh;
+struct messaging;
 struct subscription;
 struct transport;
 struct vault;
@@ -18,6 +19,7 @@ struct views {
     const struct transport *transport;
     const struct history *history;
     const struct mesh *mesh;
+    struct messaging *messaging;
     const struct vault *vault;
     const struct subscription *subscription;
     uint64_t started_ms;        /* of the core's clock */

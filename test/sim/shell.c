@@ -98,6 +98,9 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
         node->committing = true;
         mesh_commit(world, n, action);
         return;
+    case CORE_DO_SEND_MESSAGE:
+        world_fail(world, n, "sends a message that nobody wrote");
+        return;
     case CORE_DO_SEND_HEARTBEAT:
         mesh_send(world, n);
         return;
@@ -446,6 +449,7 @@ void shell_answer(struct world *world, const struct happening *happening)
     case CORE_DO_PULL_CSK:
         mesh_answer(world, happening);
         return;
+    case CORE_DO_SEND_MESSAGE:
     case CORE_DO_SEND_HEARTBEAT:
     case CORE_TELL_CSK:
     case CORE_DO_SET_STREAM_PEER:

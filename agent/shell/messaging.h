@@ -1,0 +1,29 @@
+/* The application's messages, between the application socket and the chain. */
+#ifndef AGENT_SHELL_MESSAGING_H
+#define AGENT_SHELL_MESSAGING_H
+
+#include "agent/api/server.h"
+#include "agent/shell/courier.h"
+
+struct messaging;
+
+/* CORE_EVENT_MESSAGE_*; from the loop, and MESSAGE_QUEUED also from within messaging_accept. */
+typedef void (*messaging_answer_fn)(void *user, const struct core_event *event);
+
+/* All pointers outlive the result. NULL when memory is short. */
+struct messaging *messaging_new(struct event_base *base, const struct core *core, struct onchain *onchain,
+                                struct api_server *api, messaging_answer_fn answer, void *user);
+
+/* After `onchain` has dropped its operations. NULL is allowed. */
+void messaging_free(struct messaging *messaging);
+
+/* As api_source.send_message. */
+api_Error_Code messaging_accept(struct messaging *messaging, const api_SendMessage *message,
+                                const struct api_ticket *ticket, char text[API_TEXT_MAX]);
+
+/* SEND_MESSAGE. */
+void messaging_send_oldest(struct messaging *messaging);
+
+const struct courier *messaging_courier(const struct messaging *messaging);
+
+#endif

@@ -125,6 +125,15 @@ static const char *format_short_id(const uint8_t *id, char out[2 * SHORT_BYTES +
     return out;
 }
 
+void show_sent_text(const api_MessageSent *sent)
+{
+    print_hex("envelope", sent->envelope_id, sizeof(sent->envelope_id));
+    if (sent->tx_hash.size)
+        print_hex("transaction", sent->tx_hash.bytes, sent->tx_hash.size);
+    else
+        printf(LABEL "%s\n", "transaction", "an earlier one");
+}
+
 void show_peers_header(void)
 {
     printf("%5s  %-12s  %-15s  %-5s  %-9s  %-9s  %10s  %10s  %8s  %7s  %s\n", "INDEX", "MEMBER", "ADDRESS",
@@ -341,6 +350,15 @@ void show_csk_json(const api_ClusterSharedKey *csk)
     json_object *object = json_object_new_object();
     add_count(object, "generation", csk->generation);
     ADD_HEX(object, csk, key);
+    print_object(object);
+}
+
+void show_sent_json(const api_MessageSent *sent)
+{
+    json_object *object = json_object_new_object();
+    ADD_HEX(object, sent, envelope_id);
+    json_object_object_add(object, "tx_hash",
+                           sent->tx_hash.size ? hex_of(sent->tx_hash.bytes, sent->tx_hash.size) : NULL);
     print_object(object);
 }
 

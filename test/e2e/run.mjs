@@ -12,6 +12,7 @@ const SCENARIOS = [
   "gateway",
   "join",
   "witness",
+  "message",
   "sponsor",
   "indexer",
   "refusal",

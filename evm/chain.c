@@ -203,16 +203,20 @@ struct chain_read *chain_read_id(struct rpc *node, chain_done_fn done, void *use
     return start(node, &wanted, "eth_chainId", json_object_new_array());
 }
 
-struct chain_read *chain_read_block(struct rpc *node, chain_done_fn done, void *user)
+struct chain_read *chain_read_block_at(struct rpc *node, uint64_t number, chain_done_fn done, void *user)
 {
     const struct chain_read wanted = {.take_json = take_block, .done = done, .user = user};
     json_object *params = json_object_new_array();
-    if (!field_append(params, block_tag(CHAIN_LATEST)) ||
-        !field_append(params, json_object_new_boolean(false))) {
+    if (!field_append(params, block_tag(number)) || !field_append(params, json_object_new_boolean(false))) {
         json_object_put(params);
         return NULL;
     }
     return start(node, &wanted, "eth_getBlockByNumber", params);
+}
+
+struct chain_read *chain_read_block(struct rpc *node, chain_done_fn done, void *user)
+{
+    return chain_read_block_at(node, CHAIN_LATEST, done, user);
 }
 
 struct chain_read *chain_read_tip(struct rpc *node, chain_done_fn done, void *user)

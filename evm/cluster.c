@@ -195,8 +195,8 @@ void cluster_put_set_csk_commitment(struct abi_writer *out, uint64_t generation,
     abi_put_bytes32(out, commitment);
 }
 
-void cluster_put_send(struct abi_writer *out, const struct bytes32 *recipient, const struct bytes32 *envelope_id,
-                      const uint8_t *ciphertext, size_t len)
+void cluster_put_send(struct abi_writer *out, const struct bytes32 *recipient,
+                      const struct bytes32 *envelope_id, const uint8_t *ciphertext, size_t len)
 {
     abi_put_selector(out, ABI_SEND_SELECTOR);
     const size_t arguments = abi_here(out);

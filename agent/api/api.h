@@ -45,6 +45,15 @@ struct api_source {
     api_Error_Code (*send_message)(void *user, const api_SendMessage *message,
                                    const struct api_ticket *ticket, char text[API_TEXT_MAX]);
 
+    /* Begins to tell `ticket` of messages, by api_server_message_event, now or later; `after` NULL: from the
+     * first one. False when memory is short. */
+    bool (*subscribe_messages)(void *user, const struct api_ticket *ticket, const api_Cursor *after);
+
+    /* The client has read what was queued for it: tell on. */
+    void (*resume_messages)(void *user, const struct api_ticket *ticket);
+
+    void (*unsubscribe_messages)(void *user, const struct api_ticket *ticket);
+
     void *user;
 };
 
@@ -58,6 +67,7 @@ const char *api_phase_name(api_Status_Phase phase);
 const char *api_peer_event_name(api_PeerEvent_Kind kind);
 const char *api_indexer_state_name(api_Indexer_State state);
 const char *api_outcome_name(api_Operation_Outcome outcome);
+const char *api_message_event_name(api_MessageEvent_Kind kind);
 const char *api_transport_name(api_Peer_Transport transport);
 
 #endif

@@ -27,6 +27,7 @@ static void session_free(struct session *session)
         at = &(*at)->next;
     *at = session->next;
     session->server->counters.clients--;
+    session_unsubscribe_messages(session);
     bufferevent_free(session->stream);
     free(session);
 }
@@ -72,6 +73,7 @@ static void on_drained(struct bufferevent *stream, void *user)
     struct session *session = user;
     session_serve_events(session);
     session_serve_key(session);
+    session_resume_messages(session);
     if (!(bufferevent_get_enabled(stream) & EV_READ)) {
         bufferevent_enable(stream, EV_READ);
         on_readable(stream, user);
@@ -97,7 +99,8 @@ static bool session_start(struct api_server *server, int fd)
             close(fd);
         return false;
     }
-    *session = (struct session){.server = server, .stream = stream, .next = server->sessions, .number = ++server->numbered};
+    *session = (struct session){
+        .server = server, .stream = stream, .next = server->sessions, .number = ++server->numbered};
     server->sessions = session;
     server->counters.clients++;
     bufferevent_setcb(stream, on_readable, on_drained, on_ended, session);

@@ -29,6 +29,10 @@ struct session {
     bool keys_subscribed;
     bool key_untold;
     uint64_t keys_subscription;
+
+    /* The subscription to messages; how far it is, the source knows. */
+    bool messages_subscribed;
+    uint64_t messages_subscription;
 };
 
 struct api_server {
@@ -61,5 +65,9 @@ void session_answer(struct session *session, const api_Request *request);
  * the newest key. */
 void session_serve_events(struct session *session);
 void session_serve_key(struct session *session);
+void session_resume_messages(struct session *session);
+
+/* What the source does for this session alone ends. */
+void session_unsubscribe_messages(struct session *session);
 
 #endif

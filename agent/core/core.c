@@ -7,6 +7,7 @@
 
 #include "agent/core/csk.h"
 #include "agent/core/device.h"
+#include "agent/core/inbox.h"
 #include "agent/core/links.h"
 #include "agent/core/liveness.h"
 #include "agent/core/members.h"
@@ -67,6 +68,9 @@ static void core_read_failed(struct core *core, const struct core_read_failure *
     case CORE_READ_STATE:
     case CORE_READ_PAGE:
         registry_read_failed(core, failure->text);
+        return;
+    case CORE_READ_INBOX:
+        inbox_read_failed(core, failure->text);
         return;
     }
 }
@@ -150,6 +154,12 @@ static void core_dispatch(struct core *core, const struct core_event *event)
     case CORE_EVENT_MESSAGE_FAILED:
         outbox_message_failed(core, &event->messages);
         return;
+    case CORE_EVENT_INBOX_MESSAGES:
+        inbox_messages(core, &event->inbox);
+        return;
+    case CORE_EVENT_INBOX_READ:
+        inbox_read(core);
+        return;
     }
 }
 
@@ -169,6 +179,7 @@ void core_step(struct core *core, uint64_t now_ms, const struct core_event *even
     device_pump(core);
     liveness_pump(core);
     csk_pump(core);
+    inbox_pump(core);
     outbox_pump(core);
     node_update_phase(core);
 }
@@ -181,7 +192,7 @@ uint64_t core_deadline(const struct core *core)
         return CORE_NEVER;
     const uint64_t deadlines[] = {node_deadline(core),   registry_deadline(core), links_deadline(core),
                                   device_deadline(core), liveness_deadline(core), csk_deadline(core),
-                                  outbox_deadline(core)};
+                                  inbox_deadline(core),  outbox_deadline(core)};
     for (size_t i = 0; i < sizeof(deadlines) / sizeof(deadlines[0]); i++)
         if (deadlines[i] < first)
             first = deadlines[i];
@@ -192,8 +203,8 @@ static const enum core_action_type core_node_actions[] = {
     CORE_DO_READ_IDENTITY,  CORE_DO_READ_SELF,    CORE_DO_REGISTER,    CORE_DO_READ_STATE,
     CORE_DO_READ_PAGE,      CORE_DO_APPLY_DEVICE, CORE_DO_APPLY_PEERS, CORE_DO_OBSERVE_DEVICE,
     CORE_DO_SEND_HEARTBEAT, CORE_DO_LOAD_CSK,     CORE_DO_DERIVE_CSK,  CORE_DO_COMMIT_CSK,
-    CORE_DO_SEND_MESSAGE,   CORE_TELL_CSK,        CORE_TELL_WITHHELD,  CORE_TELL_PHASE,
-    CORE_TELL_EXIT,
+    CORE_DO_SEND_MESSAGE,   CORE_DO_READ_INBOX,   CORE_TELL_CSK,       CORE_TELL_INBOX,
+    CORE_TELL_WITHHELD,     CORE_TELL_PHASE,      CORE_TELL_EXIT,
 };
 
 static void core_fill_node_action(struct core *core, struct core_action *action)
@@ -204,6 +215,9 @@ static void core_fill_node_action(struct core *core, struct core_action *action)
         action->csk = core->csk.candidate;
     } else if (action->type == CORE_TELL_CSK) {
         action->csk = core->csk.held;
+    } else if (action->type == CORE_DO_READ_INBOX) {
+        action->inbox.from = core->inbox.from.block == 0 ? 0 : core->inbox.from.block + 1;
+        action->inbox.to = core->inbox.target.block;
     } else if (action->type == CORE_DO_READ_PAGE) {
         action->page.block = core->registry.target.block;
         action->page.offset = core->registry.next;

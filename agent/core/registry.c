@@ -202,7 +202,7 @@ void registry_chain_state(struct core *core, const struct core_chain_state *stat
         return;
     }
     if (registry->clean && registry_same(&registry->known, state)) {
-        registry->known.block = state->block;
+        registry->known = *state; /* the block and the inbox */
         registry_rest(core);
         return;
     }

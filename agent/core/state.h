@@ -27,10 +27,12 @@ enum node_ask {
     ASK_DERIVE_CSK = 1 << 10,
     ASK_COMMIT_CSK = 1 << 11,
     ASK_SEND_MESSAGE = 1 << 12,
-    TELL_CSK = 1 << 13,
-    TELL_WITHHELD = 1 << 14,
-    TELL_PHASE = 1 << 15,
-    TELL_EXIT = 1 << 16
+    ASK_READ_INBOX = 1 << 13,
+    TELL_CSK = 1 << 14,
+    TELL_INBOX = 1 << 15,
+    TELL_WITHHELD = 1 << 16,
+    TELL_PHASE = 1 << 17,
+    TELL_EXIT = 1 << 18
 };
 
 enum row_ask {
@@ -252,6 +254,25 @@ struct registry {
     char error[CORE_TEXT_MAX];
 };
 
+#define INBOX_MARKS_MAX 64
+
+/* How far the inbox is known. */
+struct inbox {
+    struct core_inbox verified; /* when is_verified */
+    bool is_verified;
+    struct core_inbox marks[INBOX_MARKS_MAX]; /* earlier places, oldest first, to read from again */
+    uint32_t marks_len;
+    uint64_t spacing; /* blocks between two marks at least */
+    bool reading;
+    bool rewound;                   /* the next read begins at `from`, a mark, because one went wrong */
+    struct core_inbox from;         /* where the read in flight began, or the next one begins */
+    struct core_inbox run;          /* where the logs taken in so far lead */
+    struct core_chain_state target; /* of the read in flight */
+    uint32_t failures;
+    uint64_t retry_ms; /* not before */
+    char error[CORE_TEXT_MAX];
+};
+
 struct core {
     struct core_config config;
     struct rng rng;
@@ -266,6 +287,7 @@ struct core {
     struct liveness liveness;
     struct csk csk;
     struct outbox outbox;
+    struct inbox inbox;
     int exit_code;
     char exit_text[CORE_TEXT_MAX];
     char phase_text[CORE_TEXT_MAX];

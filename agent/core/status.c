@@ -329,4 +329,6 @@ void core_status(const struct core *core, struct core_status *out)
     CORE_COPY_TEXT(out->chain_error, core->registry.error);
     CORE_COPY_TEXT(out->device_error, core->device.error);
     CORE_COPY_TEXT(out->csk_error, core->csk.error);
+    out->inbox_count = core->inbox.verified.count;
+    CORE_COPY_TEXT(out->inbox_error, core->inbox.error);
 }

@@ -17,6 +17,7 @@ const struct option_text options[] = {
     {'c', "check", NULL, "exit with 3 unless the node is healthy"},
     {'f', "follow", NULL, "go on with every change from now on"},
     {'y', "yes", NULL, "do it without asking"},
+    {'m', "from", "CURSOR", "what comes after BLOCK or BLOCK:INDEX"},
     {'k', "key", "KEY", "a message with the same KEY is delivered once, however often it is sent"},
 };
 const size_t options_len = sizeof(options) / sizeof(options[0]);
@@ -34,8 +35,14 @@ const struct command commands[] = {
      "Whoever sees the cluster shared key can read what the cluster keeps secret with it, so this asks "
      "first.\n"},
     {"send", "PEER [TEXT|-]", 1, 2, "PEER", "k", true, message_send, "send a message to a peer's application",
-     "PEER is an index, a mesh address, or the beginning of a member id or contract. Without TEXT, or with -,\n"
-     "the message is read from standard input; it has at most 8,143 bytes. Ends when the chain has included it.\n"},
+     "PEER is an index, a mesh address, or the beginning of a member id or contract. Without TEXT, or with "
+     "-,\n"
+     "the message is read from standard input; it has at most 8,143 bytes. Ends when the chain has included "
+     "it.\n"},
+    {"recv", "", 0, 0, "", "fm", true, message_receive, "print the messages to this node's application",
+     "A line begins with the message's cursor: recv --from CURSOR goes on behind it. Without --from, with "
+     "the\n"
+     "first message ever sent to this node. Ends with the newest, unless --follow.\n"},
     {"down", "", 0, 0, "", "", false, act_down, "remove the WireGuard device of an agent that was stopped",
      "Addresses and routes go with the device. It is the one in WG_INTERFACE (else attestmesh0), made by\n"
      "WG_BACKEND (else auto).\n"},

@@ -5,5 +5,6 @@
 #include "agent/meshctl/command.h"
 
 int message_send(const struct invocation *invocation);
+int message_receive(const struct invocation *invocation);
 
 #endif

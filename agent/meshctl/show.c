@@ -89,6 +89,8 @@ void show_status_text(const api_Status *status, const api_Self *self)
     if (status->has_csk_generation)
         printf(LABEL "generation %" PRIu64 " held\n", "shared key", status->csk_generation);
     print_if_any("shared key error", status->csk_error);
+    printf(LABEL "%" PRIu64 " received\n", "messages", status->messages_received);
+    print_if_any("messages error", status->inbox_error);
     printf(LABEL "%" PRIu64 ", registry version %" PRIu64 "\n", "block", status->block,
            status->registry_version);
     print_if_any("chain error", status->chain_error);
@@ -297,6 +299,8 @@ void show_status_json(const api_Status *status, const api_Self *self)
                            status->has_csk_generation ? json_object_new_uint64(status->csk_generation)
                                                       : NULL);
     add_text(object, "csk_error", status->csk_error);
+    add_count(object, "messages_received", status->messages_received);
+    add_text(object, "inbox_error", status->inbox_error);
     add_count(object, "block", status->block);
     add_count(object, "registry_version", status->registry_version);
     add_text(object, "chain_error", status->chain_error);

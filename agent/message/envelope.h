@@ -25,8 +25,8 @@ struct envelope {
     uint8_t payload[ENVELOPE_PAYLOAD_MAX];
 };
 
-/* Seals a payload of at most ENVELOPE_PAYLOAD_MAX bytes to a member's X25519 key. Returns 0 and the length, or
- * -EINVAL: too long, or no key. */
+/* Seals a payload of at most ENVELOPE_PAYLOAD_MAX bytes to a member's X25519 key. Returns 0 and the length,
+ * or -EINVAL: too long, or no key. */
 int envelope_seal(const struct bytes32 *x_pubkey, enum envelope_kind kind, const uint8_t *payload, size_t len,
                   uint8_t out[ENVELOPE_CIPHERTEXT_MAX], size_t *out_len);
 
@@ -36,8 +36,8 @@ int envelope_open(const struct secret *secret, const uint8_t *sealed, size_t len
                   struct am_err *err);
 
 /* The envelope id of an application's message: the same for the same key, so that a message which is sent
- * again counts once. Its first 8 bytes are zero, which no other envelope's are: that tells the sender, who can
- * not open what it has sent, which of its envelopes are the protocol's. */
+ * again counts once. Its first 8 bytes are zero, which no other envelope's are: that tells the sender, who
+ * can not open what it has sent, which of its envelopes are the protocol's. */
 struct bytes32 envelope_application_id(const uint8_t *key, size_t len);
 bool envelope_id_is_application(const struct bytes32 *id);
 

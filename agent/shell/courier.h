@@ -48,12 +48,12 @@ struct courier_counters {
 struct courier *courier_new(struct event_base *base, struct onchain *onchain,
                             const struct courier_callbacks *callbacks, void *user);
 
-/* What waits is dropped, nobody is told. Not from within a callback, and not before the operations of
- * `onchain` ended. NULL is allowed. */
+/* What waits is dropped, nobody is told. Not from within a callback; no operation ends any more. NULL is
+ * allowed. */
 void courier_free(struct courier *courier);
 
-/* Takes a message into the queue. Returns 0, -ENOBUFS when it is full, -EINVAL when the payload is too long or
- * the recipient's key is none, or -ENOMEM. */
+/* Takes a message into the queue. Returns 0, -ENOBUFS when it is full, -EINVAL when the payload is too long
+ * or the recipient's key is none, or -ENOMEM. */
 int courier_accept(struct courier *courier, const struct courier_message *message);
 
 /* Sends the oldest message. */

@@ -42,8 +42,8 @@ void onchain_register(struct onchain *onchain);
  * is under way. */
 void onchain_commit_csk(struct onchain *onchain, const struct core_csk *csk);
 
-/* Sends an envelope to a member; `purpose` names the operation for people. `done` comes once, with the result.
- * False when it could not even begin. Not while another operation is under way. */
+/* Sends an envelope to a member; `purpose` names the operation for people. `done` comes once, with the
+ * result. False when it could not even begin. Not while another operation is under way. */
 bool onchain_send_envelope(struct onchain *onchain, const char *purpose, const struct bytes32 *recipient,
                            const struct bytes32 *envelope_id, const uint8_t *ciphertext, size_t len,
                            operations_done_fn done, void *user);

@@ -159,6 +159,17 @@ static void do_send_message(struct shell *shell, const struct core_action *actio
     messaging_send_oldest(shell->messaging);
 }
 
+static void do_read_inbox(struct shell *shell, const struct core_action *action)
+{
+    messaging_read_inbox(shell->messaging, action->inbox.from, action->inbox.to);
+}
+
+static void tell_inbox(struct shell *shell, const struct core_action *action)
+{
+    (void)action;
+    messaging_inbox_moved(shell->messaging);
+}
+
 static void tell_csk(struct shell *shell, const struct core_action *action)
 {
     log_info("csk.acquired", log_uint("generation", action->csk.generation),
@@ -229,9 +240,11 @@ static void (*const handlers[])(struct shell *, const struct core_action *) = {
     [CORE_DO_COMMIT_CSK] = do_commit_csk,
     [CORE_DO_PULL_CSK] = do_pull_csk,
     [CORE_DO_SEND_MESSAGE] = do_send_message,
+    [CORE_DO_READ_INBOX] = do_read_inbox,
     [CORE_TELL_PEER] = tell_peer,
     [CORE_TELL_REFUSED] = tell_refused,
     [CORE_TELL_CSK] = tell_csk,
+    [CORE_TELL_INBOX] = tell_inbox,
     [CORE_TELL_PHASE] = tell_phase,
     [CORE_TELL_WITHHELD] = tell_withheld,
     [CORE_TELL_EXIT] = tell_exit,
@@ -514,8 +527,7 @@ static int open_mesh(struct shell *shell, struct am_err *err)
     if (shell->vault)
         shell->mesh = mesh_new(shell->base, shell->core, shell->onchain, shell->vault, on_answer, shell);
     shell->views.vault = shell->vault;
-    shell->messaging =
-        messaging_new(shell->base, shell->core, shell->onchain, shell->api, on_answer, shell);
+    shell->messaging = messaging_new(shell->base, shell->core, shell->onchain, shell->api, on_answer, shell);
     shell->views.mesh = shell->mesh;
     shell->views.messaging = shell->messaging;
     return shell->mesh && shell->messaging ? 0 : am_fail(err, -ENOMEM, "out of memory");
@@ -572,8 +584,8 @@ void shell_free(struct shell *shell)
     transport_free(shell->transport);
     mesh_free(shell->mesh);
     vault_free(shell->vault);
-    onchain_free(shell->onchain);
     messaging_free(shell->messaging);
+    onchain_free(shell->onchain);
     free_event(shell->watch);
     tunnels_free(shell->tunnels);
     free_event(shell->deadline);

@@ -90,6 +90,8 @@ static void get_status(void *user, api_Status *out)
         .csk_generation = status.csk_generation,
     };
     snprintf(out->csk_error, sizeof(out->csk_error), "%s", status.csk_error);
+    out->messages_received = status.inbox_count;
+    snprintf(out->inbox_error, sizeof(out->inbox_error), "%s", status.inbox_error);
     snprintf(out->reason, sizeof(out->reason), "%s", status.reason);
     snprintf(out->chain_error, sizeof(out->chain_error), "%s", status.chain_error);
     out->has_indexer = views->subscription;
@@ -239,10 +241,25 @@ static api_Error_Code get_key(void *user, uint64_t generation, api_ClusterShared
     return api_Error_Code_UNSPECIFIED;
 }
 
-static api_Error_Code send_message(void *user, const api_SendMessage *message, const struct api_ticket *ticket,
-                                   char text[API_TEXT_MAX])
+static api_Error_Code send_message(void *user, const api_SendMessage *message,
+                                   const struct api_ticket *ticket, char text[API_TEXT_MAX])
 {
     return messaging_accept(((struct views *)user)->messaging, message, ticket, text);
+}
+
+static bool subscribe_messages(void *user, const struct api_ticket *ticket, const api_Cursor *after)
+{
+    return messaging_subscribe(((struct views *)user)->messaging, ticket, after);
+}
+
+static void resume_messages(void *user, const struct api_ticket *ticket)
+{
+    messaging_resume(((struct views *)user)->messaging, ticket);
+}
+
+static void unsubscribe_messages(void *user, const struct api_ticket *ticket)
+{
+    messaging_unsubscribe(((struct views *)user)->messaging, ticket);
 }
 
 static void get_health(void *user, struct http_health *out)
@@ -384,6 +401,9 @@ struct api_source views_api_source(struct views *views)
         .key_generation = key_generation,
         .get_key = get_key,
         .send_message = send_message,
+        .subscribe_messages = subscribe_messages,
+        .resume_messages = resume_messages,
+        .unsubscribe_messages = unsubscribe_messages,
         .user = views,
     };
 }

@@ -98,6 +98,11 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
         node->committing = true;
         mesh_commit(world, n, action);
         return;
+    case CORE_DO_READ_INBOX:
+        world_fail(world, n, "reads an inbox that is empty");
+        return;
+    case CORE_TELL_INBOX:
+        return;
     case CORE_DO_SEND_MESSAGE:
         world_fail(world, n, "sends a message that nobody wrote");
         return;
@@ -449,6 +454,8 @@ void shell_answer(struct world *world, const struct happening *happening)
     case CORE_DO_PULL_CSK:
         mesh_answer(world, happening);
         return;
+    case CORE_DO_READ_INBOX:
+    case CORE_TELL_INBOX:
     case CORE_DO_SEND_MESSAGE:
     case CORE_DO_SEND_HEARTBEAT:
     case CORE_TELL_CSK:

@@ -87,8 +87,8 @@ static api_Error_Code get_key(void *user, uint64_t generation, api_ClusterShared
 }
 
 /* Accepts from anybody, for a recipient whose id has the right length, unless it is unhealthy. */
-static api_Error_Code send_message(void *user, const api_SendMessage *message, const struct api_ticket *ticket,
-                                   char text[API_TEXT_MAX])
+static api_Error_Code send_message(void *user, const api_SendMessage *message,
+                                   const struct api_ticket *ticket, char text[API_TEXT_MAX])
 {
     struct fake_node *node = user;
     if (node->unhealthy)

@@ -48,14 +48,16 @@ Test(envelope, the_longest_payload_makes_the_longest_ciphertext)
 
     cr_assert_eq(envelope_seal(&x_pubkey, ENVELOPE_PROTOCOL, payload, ENVELOPE_PAYLOAD_MAX, sealed, &len), 0);
     cr_assert_eq(len, ENVELOPE_CIPHERTEXT_MAX);
-    cr_assert_eq(envelope_seal(&x_pubkey, ENVELOPE_PROTOCOL, payload, sizeof(payload), sealed, &len), -EINVAL);
+    cr_assert_eq(envelope_seal(&x_pubkey, ENVELOPE_PROTOCOL, payload, sizeof(payload), sealed, &len),
+                 -EINVAL);
 }
 
 Test(envelope, one_that_was_changed_is_refused)
 {
     size_t len;
 
-    cr_assert_eq(envelope_seal(&x_pubkey, ENVELOPE_APPLICATION, (const uint8_t *)"hello", 5, sealed, &len), 0);
+    cr_assert_eq(envelope_seal(&x_pubkey, ENVELOPE_APPLICATION, (const uint8_t *)"hello", 5, sealed, &len),
+                 0);
     sealed[len - 1] ^= 1;
     cr_assert_eq(envelope_open(secret, sealed, len, &opened, &err), AM_EAUTH);
     cr_assert_eq(envelope_open(secret, sealed, BOX_SEAL_OVERHEAD, &opened, &err), AM_EFORMAT);

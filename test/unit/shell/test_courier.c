@@ -97,8 +97,8 @@ static int accept_message(uint64_t request, const char *key)
 
 static void finish(int code, const char *error)
 {
-    chain.done(chain.user,
-               &(struct operation_result){.code = code, .error = error, .tx_hash = {{7}}, .included = code == 0});
+    chain.done(chain.user, &(struct operation_result){
+                               .code = code, .error = error, .tx_hash = {{7}}, .included = code == 0});
 }
 
 Test(courier, sends_in_order_and_tells_who_waits)

@@ -64,6 +64,7 @@ test("message: one that is sent is on chain, and paid for by the sponsor", async
 test("message: the longest goes through, one byte more is a clear error", async () => {
   const [sent] = await send(alice, bob, "x".repeat(8143));
   assert.ok(sent.tx_hash);
+  recordFigure(instance, "message_longest_gas", (await meshctl(instance, alice, "ops")).at(-1).gas_used);
   await assert.rejects(send(alice, bob, "x".repeat(8144)), /8144 bytes; 8143 are the most/);
 });
 

@@ -11,9 +11,9 @@
  * Actions are drained completely before the next core_step. Every CORE_DO_READ_*, CORE_DO_REGISTER,
  * CORE_DO_*_DEVICE, CORE_DO_*_CSK and CORE_DO_DIAL is answered by exactly one event, also when it fails; the
  * core never has two of one kind in flight (dials and pulls: one per peer, CORE_DIALS_MAX and CORE_PULLS_MAX
- * in all), nor two of CORE_DO_REGISTER, CORE_DO_COMMIT_CSK and CORE_DO_SEND_MESSAGE, which share the
- * account's nonce. All retries, their backoff and their jitter live in here: the shell never repeats anything
- * on its own.
+ * in all), nor two of those that share the account's nonce: CORE_DO_REGISTER, CORE_DO_COMMIT_CSK,
+ * CORE_DO_SEND_MESSAGE and CORE_DO_SEND_ENVELOPE. All retries, their backoff and their jitter live in here:
+ * the shell never repeats anything on its own.
  *
  * The core never sees a cluster shared key, only the hashes of those that the shell holds.
  *
@@ -71,7 +71,7 @@ enum core_event_type {
     CORE_EVENT_REGISTER_FAILED, /* REGISTER */
     CORE_EVENT_CHAIN_STATE,     /* READ_STATE */
     CORE_EVENT_MEMBERS_PAGE,    /* READ_PAGE */
-    CORE_EVENT_READ_FAILED,     /* READ_SELF, READ_STATE, READ_PAGE or READ_INBOX */
+    CORE_EVENT_READ_FAILED,     /* READ_SELF, READ_STATE, READ_PAGE, READ_INBOX or READ_SENT */
     CORE_EVENT_DEVICE_APPLIED,  /* APPLY_DEVICE or APPLY_PEERS */
     CORE_EVENT_DEVICE_FAILED, /* APPLY_DEVICE, APPLY_PEERS or OBSERVE_DEVICE: nothing could be done at all */
     CORE_EVENT_DEVICE_OBSERVED, /* OBSERVE_DEVICE */
@@ -90,7 +90,11 @@ enum core_event_type {
     CORE_EVENT_MESSAGE_SETTLED, /* SEND_MESSAGE: it is sent, or given up */
     CORE_EVENT_MESSAGE_FAILED,  /* SEND_MESSAGE: to be tried again */
     CORE_EVENT_INBOX_MESSAGES,  /* READ_INBOX: some of the logs, in order; more may follow */
-    CORE_EVENT_INBOX_READ       /* READ_INBOX: that were all */
+    CORE_EVENT_INBOX_READ,      /* READ_INBOX: that were all */
+    CORE_EVENT_SENT_ENVELOPES,  /* READ_SENT: some of the logs, in order; more may follow */
+    CORE_EVENT_SENT_READ,       /* READ_SENT: that were all */
+    CORE_EVENT_ENVELOPE_SENT,   /* SEND_ENVELOPE: the chain has it, since now or before */
+    CORE_EVENT_ENVELOPE_FAILED  /* SEND_ENVELOPE */
 };
 
 struct core_identity {
@@ -220,7 +224,18 @@ struct core_inbox_batch {
     size_t len;
 };
 
-enum core_read { CORE_READ_SELF, CORE_READ_STATE, CORE_READ_PAGE, CORE_READ_INBOX };
+/* An endpoint that this node has sent. */
+struct core_sent {
+    struct bytes32 recipient; /* member id */
+    struct bytes32 envelope_id;
+};
+
+struct core_sent_batch {
+    const struct core_sent *items; /* live during core_step only */
+    size_t len;
+};
+
+enum core_read { CORE_READ_SELF, CORE_READ_STATE, CORE_READ_PAGE, CORE_READ_INBOX, CORE_READ_SENT };
 
 struct core_read_failure {
     enum core_read what;
@@ -245,6 +260,7 @@ struct core_event {
         struct core_csk_failure csk_failure;   /* CSK_FAILED */
         struct core_messages messages;         /* MESSAGE_SETTLED, MESSAGE_FAILED */
         struct core_inbox_batch inbox;         /* INBOX_MESSAGES */
+        struct core_sent_batch sent;           /* SENT_ENVELOPES */
     };
 };
 
@@ -270,13 +286,16 @@ enum core_action_type {
     CORE_DO_PULL_CSK,           /* `csk` from the peer `csk.index` */
     CORE_DO_SEND_MESSAGE,       /* the oldest message of the queue: submit, await the receipt */
     CORE_DO_READ_INBOX,         /* MessageSent logs to this node of the blocks inbox.from..inbox.to */
-    CORE_TELL_PEER,             /* for subscribers: what happened to a peer */
-    CORE_TELL_REFUSED,  /* for the log: this member gets no device peer; core_member_at names the cause */
-    CORE_TELL_CSK,      /* `csk` is on chain and held: serve it, cache it, tell the application */
-    CORE_TELL_INBOX,    /* core_inbox moved */
-    CORE_TELL_WITHHELD, /* the chain changed and an indexer that was caught up said nothing */
-    CORE_TELL_PHASE,    /* for log and health: the phase changed */
-    CORE_TELL_EXIT      /* leave with a non-zero code; the core takes no more events */
+    CORE_DO_READ_SENT,          /* endpoints sent by this node, since its registration, up to block sent_to */
+    CORE_DO_SEND_ENVELOPE, /* this node's endpoint to the member `envelope.index`: submit, await the receipt
+                            */
+    CORE_TELL_PEER,        /* for subscribers: what happened to a peer */
+    CORE_TELL_REFUSED,     /* for the log: this member gets no device peer; core_member_at names the cause */
+    CORE_TELL_CSK,         /* `csk` is on chain and held: serve it, cache it, tell the application */
+    CORE_TELL_INBOX,       /* core_inbox moved */
+    CORE_TELL_WITHHELD,    /* the chain changed and an indexer that was caught up said nothing */
+    CORE_TELL_PHASE,       /* for log and health: the phase changed */
+    CORE_TELL_EXIT         /* leave with a non-zero code; the core takes no more events */
 };
 
 enum core_peer_event {
@@ -310,7 +329,12 @@ struct core_action {
         struct {
             uint64_t from; /* 0: since this node's registration */
             uint64_t to;
-        } inbox;        /* READ_INBOX */
+        } inbox;          /* READ_INBOX */
+        uint64_t sent_to; /* READ_SENT */
+        struct {
+            uint32_t index;
+            uint64_t issued_ms;
+        } envelope;     /* SEND_ENVELOPE */
         uint32_t index; /* SET_STREAM_PEER, REMOVE_STREAM_PEER, DIAL, TELL_REFUSED */
         struct {
             uint32_t index;
@@ -333,6 +357,12 @@ struct core_action {
 struct core_config {
     uint64_t seed; /* of backoff and jitter; different on every node and start */
     bool can_dial; /* a gateway domain is configured; without it the node only accepts streams */
+    uint32_t
+        envelope_members_max; /* clusters of up to so many live members tell each other their endpoints */
+    /* The id of the envelope that tells `recipient` this node's endpoint: it follows from these alone, and
+     * from the endpoint. NULL: the node has no endpoint to tell. */
+    struct bytes32 (*envelope_id)(void *user, const struct bytes32 *recipient, uint64_t issued_ms);
+    void *user;
 };
 
 /* Returns NULL when memory is short. */

@@ -55,6 +55,7 @@ static const uint32_t outbox_asks[OUTBOX_ITEMS] = {
     [OUTBOX_REGISTER] = ASK_REGISTER,
     [OUTBOX_COMMIT_CSK] = ASK_COMMIT_CSK,
     [OUTBOX_SEND_MESSAGE] = ASK_SEND_MESSAGE,
+    [OUTBOX_SEND_ENVELOPE] = ASK_SEND_ENVELOPE,
 };
 
 void outbox_pump(struct core *core)

@@ -28,11 +28,13 @@ enum node_ask {
     ASK_COMMIT_CSK = 1 << 11,
     ASK_SEND_MESSAGE = 1 << 12,
     ASK_READ_INBOX = 1 << 13,
-    TELL_CSK = 1 << 14,
-    TELL_INBOX = 1 << 15,
-    TELL_WITHHELD = 1 << 16,
-    TELL_PHASE = 1 << 17,
-    TELL_EXIT = 1 << 18
+    ASK_READ_SENT = 1 << 14,
+    ASK_SEND_ENVELOPE = 1 << 15,
+    TELL_CSK = 1 << 16,
+    TELL_INBOX = 1 << 17,
+    TELL_WITHHELD = 1 << 18,
+    TELL_PHASE = 1 << 19,
+    TELL_EXIT = 1 << 20
 };
 
 enum row_ask {
@@ -80,6 +82,16 @@ struct pull {
     uint64_t after_ms; /* not before */
 };
 
+/* Telling one member this node's endpoint. */
+struct errand {
+    struct bytes32 member_id; /* whom this is about; zero before it was looked at */
+    uint32_t sent;            /* endpoints it was sent, ever */
+    struct bytes32 last;      /* id of the last of them */
+    bool is_current;          /* that is the present one */
+    uint32_t failures;        /* in a row */
+    uint64_t after_ms;        /* not before */
+};
+
 /* One place of the registry. */
 struct row {
     struct core_record record; /* `removed` also when a reorg took the member away */
@@ -94,6 +106,7 @@ struct row {
     struct link link;
     struct beat beat;
     struct pull pull;
+    struct errand errand;
     bool handshake_seen;
     int64_t handshake_ms; /* before the core's time began when negative */
     uint64_t rx_bytes;
@@ -168,7 +181,13 @@ struct csk {
 };
 
 /* The most urgent first. */
-enum outbox_item { OUTBOX_REGISTER, OUTBOX_COMMIT_CSK, OUTBOX_SEND_MESSAGE, OUTBOX_ITEMS };
+enum outbox_item {
+    OUTBOX_REGISTER,
+    OUTBOX_COMMIT_CSK,
+    OUTBOX_SEND_MESSAGE,
+    OUTBOX_SEND_ENVELOPE,
+    OUTBOX_ITEMS
+};
 
 /* UserOperations to make. All share one nonce, so one is in flight. */
 struct outbox {
@@ -273,6 +292,18 @@ struct inbox {
     char error[CORE_TEXT_MAX];
 };
 
+/* Telling every member this node's endpoint. */
+struct announce {
+    bool known;   /* what was sent has been read */
+    bool reading; /* it is being read */
+    uint32_t failures;
+    uint64_t retry_ms;   /* not before */
+    uint64_t since_ms;   /* when this was wanted first */
+    uint32_t target;     /* whose turn it is, or CORE_NO_INDEX: */
+    uint64_t wake_ms;    /* then nobody's comes before */
+    struct bytes32 head; /* and the registry was that */
+};
+
 struct core {
     struct core_config config;
     struct rng rng;
@@ -288,6 +319,7 @@ struct core {
     struct csk csk;
     struct outbox outbox;
     struct inbox inbox;
+    struct announce announce;
     int exit_code;
     char exit_text[CORE_TEXT_MAX];
     char phase_text[CORE_TEXT_MAX];

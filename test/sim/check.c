@@ -72,6 +72,8 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
         return;
     case CORE_DO_LOAD_CSK:
     case CORE_DO_DERIVE_CSK:
+    case CORE_DO_READ_SENT:
+    case CORE_DO_SEND_ENVELOPE:
     case CORE_DO_READ_INBOX:
     case CORE_TELL_INBOX:
     case CORE_DO_SEND_MESSAGE:

@@ -98,6 +98,10 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
         node->committing = true;
         mesh_commit(world, n, action);
         return;
+    case CORE_DO_READ_SENT:
+    case CORE_DO_SEND_ENVELOPE:
+        world_fail(world, n, "has no endpoint to tell");
+        return;
     case CORE_DO_READ_INBOX:
         world_fail(world, n, "reads an inbox that is empty");
         return;
@@ -454,6 +458,8 @@ void shell_answer(struct world *world, const struct happening *happening)
     case CORE_DO_PULL_CSK:
         mesh_answer(world, happening);
         return;
+    case CORE_DO_READ_SENT:
+    case CORE_DO_SEND_ENVELOPE:
     case CORE_DO_READ_INBOX:
     case CORE_TELL_INBOX:
     case CORE_DO_SEND_MESSAGE:

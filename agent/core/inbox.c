@@ -29,9 +29,16 @@ void core_inbox_extend(struct core_inbox *position, const struct core_inbox_mess
     keccak_final(&k, &position->head);
 }
 
-static bool inbox_agrees(const struct core_inbox *position, const struct core_chain_state *state)
+static bool inbox_agrees(const struct core_inbox *a, const struct core_inbox *b)
 {
-    return position->count == state->inbox_count && bytes32_equal(&position->head, &state->inbox_head);
+    return a->count == b->count && bytes32_equal(&a->head, &b->head);
+}
+
+void inbox_chain_state(struct core *core, const struct core_chain_state *state)
+{
+    core->inbox.aim =
+        (struct core_inbox){.block = state->block, .count = state->inbox_count, .head = state->inbox_head};
+    core->inbox.has_aim = true;
 }
 
 /* The newest mark at or before a block; the beginning of everything when there is none. */
@@ -81,7 +88,7 @@ static void inbox_verify(struct core *core, const struct core_inbox *position)
 static void inbox_rewind(struct core *core)
 {
     struct inbox *inbox = &core->inbox;
-    const uint64_t block = core->registry.known.block;
+    const uint64_t block = inbox->aim.block;
 
     while (inbox->marks_len > 0 && inbox->marks[inbox->marks_len - 1].block + CORE_PROVISIONAL_BLOCKS > block)
         inbox->marks_len--;
@@ -123,7 +130,7 @@ void inbox_read(struct core *core)
         snprintf(text, sizeof(text),
                  "the RPC's logs up to block %" PRIu64 " make %" PRIu64 " messages, the chain says %" PRIu64
                  " or others",
-                 inbox->target.block, inbox->run.count, inbox->target.inbox_count);
+                 inbox->target.block, inbox->run.count, inbox->target.count);
         inbox_retry(core, text);
         inbox->marks_len = 0;
     }
@@ -143,16 +150,15 @@ void inbox_read_failed(struct core *core, const char *text)
 static void inbox_begin(struct core *core)
 {
     struct inbox *inbox = &core->inbox;
-    const struct core_chain_state *known = &core->registry.known;
 
     if (!inbox->rewound) {
-        if (inbox->is_verified && known->block > inbox->verified.block &&
-            known->inbox_count > inbox->verified.count)
+        if (inbox->is_verified && inbox->aim.block > inbox->verified.block &&
+            inbox->aim.count > inbox->verified.count)
             inbox->from = inbox->verified;
         else
             inbox_rewind(core);
     }
-    inbox->target = *known;
+    inbox->target = inbox->aim;
     inbox->run = inbox->from;
     inbox->reading = true;
     core->pending |= ASK_READ_INBOX;
@@ -160,23 +166,22 @@ static void inbox_begin(struct core *core)
 
 static bool inbox_ready(const struct core *core)
 {
-    return core->node.registered && core->registry.synced && !core->inbox.reading;
+    return core->node.registered && core->registry.synced && core->inbox.has_aim && !core->inbox.reading;
 }
 
 void inbox_pump(struct core *core)
 {
     struct inbox *inbox = &core->inbox;
-    const struct core_chain_state *known = &core->registry.known;
 
     if (!inbox_ready(core))
         return;
-    if (inbox->is_verified && inbox_agrees(&inbox->verified, known)) {
-        inbox->verified.block = known->block;
+    if (inbox->is_verified && inbox_agrees(&inbox->verified, &inbox->aim)) {
+        inbox->verified.block = inbox->aim.block;
         return;
     }
-    if (known->inbox_count == 0) {
+    if (inbox->aim.count == 0) {
         inbox->marks_len = 0;
-        inbox_verify(core, &(struct core_inbox){.block = known->block});
+        inbox_verify(core, &inbox->aim);
     } else if (inbox->retry_ms <= core->now_ms) {
         inbox_begin(core);
     }

@@ -9,6 +9,9 @@
 
 #include "agent/core/state.h"
 
+/* What the chain says now. */
+void inbox_chain_state(struct core *core, const struct core_chain_state *state);
+
 /* Logs of the read in flight, in order. */
 void inbox_messages(struct core *core, const struct core_inbox_batch *batch);
 

@@ -9,6 +9,7 @@
 struct history;
 struct mesh;
 struct messaging;
+struct rpc;
 struct subscription;
 struct transport;
 struct vault;
@@ -18,6 +19,7 @@ struct views {
     const struct core *core;
     const struct transport *transport;
     const struct history *history;
+    const struct rpc *rpc;
     const struct mesh *mesh;
     struct messaging *messaging;
     const struct vault *vault;

@@ -19,6 +19,7 @@ const SCENARIOS = [
   "indexer",
   "refusal",
   "key",
+  "container",
 ];
 
 const wanted = process.argv.slice(2);

@@ -13,6 +13,7 @@ const SCENARIOS = [
   "join",
   "witness",
   "sponsor",
+  "policy",
   "indexer",
   "refusal",
   "key",

@@ -53,6 +53,9 @@ soak: bench-build
 bench-indexer: bench-build
 	BUILD=build-bench test/bench/indexer/run
 
+bench-worker: build
+	test/bench/worker
+
 bench-reconcile:
 	test/bench/reconcile
 

@@ -16,6 +16,7 @@ const SCENARIOS = [
   "witness",
   "message",
   "sponsor",
+  "policy",
   "indexer",
   "refusal",
   "key",

@@ -69,10 +69,41 @@ static void chain_append(struct chain *chain, const struct chain_change *change)
     chain_settle(chain, chain->len - 1);
 }
 
+static struct chain_member *chain_place(struct chain_member *ever, size_t capacity, uint32_t mesh_ip)
+{
+    size_t at = mesh_ip & (capacity - 1);
+
+    while (ever[at].mesh_ip != 0 && ever[at].mesh_ip != mesh_ip)
+        at = (at + 1) & (capacity - 1);
+    return &ever[at];
+}
+
 static void chain_remember(struct chain *chain, const struct core_record *record)
 {
-    chain->ever = chain_grow(chain->ever, chain->ever_len, &chain->ever_capacity, sizeof(*chain->ever));
-    chain->ever[chain->ever_len++] = *record;
+    if (2 * chain->ever_len >= chain->ever_capacity) {
+        size_t capacity = chain->ever_capacity == 0 ? 32 : 2 * chain->ever_capacity;
+        struct chain_member *wider = calloc(capacity, sizeof(*wider));
+        if (!wider)
+            abort();
+        for (size_t i = 0; i < chain->ever_capacity; i++)
+            if (chain->ever[i].mesh_ip != 0)
+                *chain_place(wider, capacity, chain->ever[i].mesh_ip) = chain->ever[i];
+        free(chain->ever);
+        chain->ever = wider;
+        chain->ever_capacity = capacity;
+    }
+    struct chain_member *place = chain_place(chain->ever, chain->ever_capacity, record->mesh_ip);
+    chain->ever_len += place->mesh_ip == 0;
+    *place = (struct chain_member){
+        .wg_pubkey = record->wg_pubkey, .mesh_ip = record->mesh_ip, .removed = CORE_NEVER};
+}
+
+const struct chain_member *chain_ever(const struct chain *chain, uint32_t mesh_ip)
+{
+    if (chain->ever_capacity == 0)
+        return NULL;
+    const struct chain_member *place = chain_place(chain->ever, chain->ever_capacity, mesh_ip);
+    return place->mesh_ip == mesh_ip ? place : NULL;
 }
 
 bool chain_register(struct chain *chain, uint64_t block, const struct core_record *record)
@@ -94,12 +125,13 @@ void chain_remove(struct chain *chain, uint64_t block, const struct bytes32 *mem
         if (chain->changes[i].kind == CHAIN_REGISTRATION && bytes32_equal(&record.member_id, member_id)) {
             chain_append(chain,
                          &(struct chain_change){.block = block, .kind = CHAIN_REMOVAL, .record = record});
+            chain_place(chain->ever, chain->ever_capacity, record.mesh_ip)->removed = block;
             return;
         }
     }
 }
 
-void chain_reorganise(struct chain *chain, uint64_t block, uint64_t again)
+bool chain_reorganise(struct chain *chain, uint64_t block, uint64_t again)
 {
     size_t first = 0;
 
@@ -107,7 +139,7 @@ void chain_reorganise(struct chain *chain, uint64_t block, uint64_t again)
         first++;
     for (size_t i = first; i < chain->len; i++)
         if (chain->changes[i].kind == CHAIN_REMOVAL) /* a removal can not come before its registration */
-            return;
+            return false;
     size_t kept = first;
     for (size_t i = first; i < chain->len; i++)
         if (chain->changes[i].kind != CHAIN_COMMITMENT)
@@ -122,6 +154,7 @@ void chain_reorganise(struct chain *chain, uint64_t block, uint64_t again)
         chain->changes[i].block = again;
         chain_settle(chain, i);
     }
+    return chain->len - first > 1;
 }
 
 void chain_state_at(const struct chain *chain, uint64_t block, struct core_chain_state *out)
@@ -169,16 +202,11 @@ static bool chain_keyholder(const struct chain *chain, struct bytes32 *out)
 {
     for (size_t i = 0; i < chain->len; i++) {
         const struct core_record *record = &chain->changes[i].record;
-        bool removed = false;
-        if (chain->changes[i].kind != CHAIN_REGISTRATION)
-            continue;
-        for (size_t later = i; later < chain->len; later++)
-            removed |= chain->changes[later].kind == CHAIN_REMOVAL &&
-                       bytes32_equal(&chain->changes[later].record.member_id, &record->member_id);
-        if (removed)
-            continue;
-        *out = record->member_id;
-        return true;
+        if (chain->changes[i].kind == CHAIN_REGISTRATION &&
+            chain_ever(chain, record->mesh_ip)->removed == CORE_NEVER) {
+            *out = record->member_id;
+            return true;
+        }
     }
     return false;
 }

@@ -7,14 +7,16 @@
 
 #define RPC_GUEST_SLOW_MS 20000 /* the longest that an exchange with the guest agent may take */
 
-/* An endpoint answers for a block that lags a little, in bad weather. */
+/* An endpoint answers for the last whole block, or one that lags a little, in bad weather. */
 uint64_t rpc_block(struct world *world, const struct core_action *action)
 {
     if (action->type == CORE_DO_READ_PAGE)
         return action->page.block;
-    uint64_t lag = world_quiet(world) ? 0 : rng_between(&world->rng, 0, world->faults.rpc_lag_blocks);
+    uint64_t lag = 1;
+    if (!world_quiet(world))
+        lag += rng_between(&world->rng, 0, world->faults.rpc_lag_blocks);
     if (world->broken == BREAK_STALE_RPC && world_quiet(world))
-        lag = (world->now_ms - world->faults.quiet_ms) / 1000 + 1;
+        lag += (world->now_ms - world->faults.quiet_ms) / 1000;
     return world_block(world) > lag ? world_block(world) - lag : 0;
 }
 

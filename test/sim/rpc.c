@@ -10,7 +10,7 @@
 /* An endpoint answers for the last whole block, or one that lags a little, in bad weather. */
 uint64_t rpc_block(struct world *world, const struct core_action *action)
 {
-    if (action->type == CORE_DO_READ_PAGE)
+    if (action->type == CORE_DO_READ_PAGE || action->type == CORE_DO_READ_CHANGES)
         return action->page.block;
     uint64_t lag = 1;
     if (!world_quiet(world))
@@ -88,6 +88,7 @@ static void rpc_answer_self(struct world *world, const struct happening *happeni
 static void rpc_lie_about_state(struct world *world, struct core_chain_state *state)
 {
     const uint64_t block = state->block;
+    const struct bytes32 hash = state->block_hash;
 
     if (rng_next(&world->rng) % 2 == 0) {
         state->removed = state->members + 1;
@@ -95,6 +96,7 @@ static void rpc_lie_about_state(struct world *world, struct core_chain_state *st
     }
     chain_state_at(&world->chain, block > 20 ? block - 20 : 0, state);
     state->block = block;
+    state->block_hash = hash;
 }
 
 static void rpc_answer_state(struct world *world, const struct happening *happening)
@@ -129,29 +131,88 @@ static void rpc_lie_about_page(struct world *world, struct core_page *page)
         page->total++;
 }
 
-static void rpc_answer_page(struct world *world, const struct happening *happening)
+/* Rows of the page that was asked for, owned by the caller; `total` is how many there are in all. */
+static struct core_record *rpc_rows(const struct world *world, const struct happening *happening, size_t *len,
+                                    size_t *total)
 {
+    const size_t offset = happening->action.page.offset, limit = happening->action.page.limit;
     struct core_record *rows = calloc(world->rows_max, sizeof(*rows));
-    const size_t len = rows ? chain_rows_at(&world->chain, happening->block, rows, world->rows_max) : 0;
-    const uint32_t offset = happening->action.page.offset;
-    const size_t end = offset + (size_t)happening->action.page.limit;
-    struct core_event event = {.type = CORE_EVENT_MEMBERS_PAGE, .page = {.offset = offset, .total = len}};
-    const char *failure = rpc_failure(world, happening->node);
 
     if (!rows)
         abort();
-    if (offset < len) {
-        event.page.records = rows + offset;
-        event.page.records_len = (end < len ? end : len) - offset;
-    }
+    *total = chain_rows_at(&world->chain, happening->block, rows, world->rows_max);
+    const size_t end = offset + limit < *total ? offset + limit : *total;
+    *len = offset < end ? end - offset : 0;
+    memmove(rows, rows + offset, *len * sizeof(*rows));
+    if (world->broken == BREAK_INVENTED_KEY && *len != 0)
+        memset(&rows[*len - 1].wg_pubkey, 0x11, sizeof(rows[0].wg_pubkey));
+    for (size_t i = 0; world->broken == BREAK_HIDDEN_REMOVAL && i < *len; i++)
+        rows[i].removed = false;
+    return rows;
+}
+
+/* An RPC answers for the very block that was asked about, or not at all. */
+static const char *rpc_rows_failure(struct world *world, const struct happening *happening)
+{
+    const struct bytes32 hash = chain_block_hash(&world->chain, happening->block);
+    const char *failure = rpc_failure(world, happening->node);
+
+    if (!failure && happening->action.page.limit > 0 &&
+        !bytes32_equal(&hash, &happening->action.page.block_hash))
+        failure = "eth_call: header not found";
+    return failure;
+}
+
+static void rpc_answer_page(struct world *world, const struct happening *happening)
+{
+    size_t len, total;
+    struct core_record *rows = rpc_rows(world, happening, &len, &total);
+    struct core_event event = {
+        .type = CORE_EVENT_MEMBERS_PAGE,
+        .page = {
+            .offset = happening->action.page.offset, .total = total, .records = rows, .records_len = len}};
+    const char *failure = rpc_rows_failure(world, happening);
+
     if (world_chance(world, world->faults.rpc_lie_pct))
         rpc_lie_about_page(world, &event.page);
-    if (world->broken == BREAK_INVENTED_KEY && len != 0)
-        memset(&rows[len - 1].wg_pubkey, 0x11, sizeof(rows[0].wg_pubkey));
-    for (size_t i = 0; world->broken == BREAK_HIDDEN_REMOVAL && i < len; i++)
-        rows[i].removed = false;
     if (failure)
         rpc_step_failed(world, happening->node, CORE_READ_PAGE, failure);
+    else
+        shell_step(world, happening->node, &event);
+    free(rows);
+}
+
+/* An event is left out, or comes twice. */
+static size_t rpc_lie_about_changes(struct world *world, struct core_change *changes, size_t len)
+{
+    const size_t at = len != 0 ? rng_between(&world->rng, 0, len - 1) : 0;
+
+    if (len == 0)
+        return 0;
+    if (len < CORE_NEWS_MAX && rng_next(&world->rng) % 2 == 0) {
+        changes[len] = changes[at];
+        return len + 1;
+    }
+    memmove(changes + at, changes + at + 1, (len - at - 1) * sizeof(*changes));
+    return len - 1;
+}
+
+static void rpc_answer_changes(struct world *world, const struct happening *happening)
+{
+    struct core_change changes[CORE_NEWS_MAX];
+    size_t rows_len, total;
+    struct core_record *rows = rpc_rows(world, happening, &rows_len, &total);
+    size_t len = chain_changes_in(&world->chain, happening->action.page.from, happening->block, changes,
+                                  CORE_NEWS_MAX);
+    const char *failure = rpc_rows_failure(world, happening);
+
+    if (world_chance(world, world->faults.rpc_lie_pct) || world->broken == BREAK_HIDDEN_REMOVAL)
+        len = rpc_lie_about_changes(world, changes, len);
+    const struct core_event event = {
+        .type = CORE_EVENT_CHANGES,
+        .changes = {.items = changes, .items_len = len, .records = rows, .records_len = rows_len}};
+    if (failure)
+        rpc_step_failed(world, happening->node, CORE_READ_CHANGES, failure);
     else
         shell_step(world, happening->node, &event);
     free(rows);
@@ -169,6 +230,8 @@ void rpc_answer(struct world *world, const struct happening *happening)
         world->nodes[happening->node].reading = world->broken == BREAK_READ_TWICE;
         if (type == CORE_DO_READ_STATE)
             rpc_answer_state(world, happening);
+        else if (type == CORE_DO_READ_CHANGES)
+            rpc_answer_changes(world, happening);
         else
             rpc_answer_page(world, happening);
     }

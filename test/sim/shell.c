@@ -37,15 +37,13 @@ void shell_ask(struct world *world, uint32_t n, const struct core_action *action
                                                   .action = *action});
 }
 
-/* No two members ever share anything here, so only pages of different forks can make it look so. */
+/* No two members ever share anything here. */
 static void shell_refused(struct world *world, uint32_t n, uint32_t index)
 {
     struct core_member member;
 
     core_member_at(world->nodes[n].core, index, &member);
-    world_say(world, n, "refuses member %u: %s", index, core_refusal_name(member.refusal));
-    if (world->rows_max <= CORE_PAGE_MAX)
-        world_fail(world, n, "refuses member %u: %s", index, core_refusal_name(member.refusal));
+    world_fail(world, n, "refuses member %u: %s", index, core_refusal_name(member.refusal));
 }
 
 static void shell_exit(struct world *world, uint32_t n, const char *text)
@@ -63,6 +61,7 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
     switch (action->type) {
     case CORE_DO_READ_SELF:
     case CORE_DO_READ_STATE:
+    case CORE_DO_READ_CHANGES:
     case CORE_DO_READ_PAGE:
     case CORE_DO_LOAD_CSK:
         shell_ask(world, n, action, world_latency(world));
@@ -194,6 +193,7 @@ void shell_answer(struct world *world, const struct happening *happening)
     case CORE_DO_READ_IDENTITY:
     case CORE_DO_READ_SELF:
     case CORE_DO_READ_STATE:
+    case CORE_DO_READ_CHANGES:
     case CORE_DO_READ_PAGE:
         rpc_answer(world, happening);
         return;

@@ -122,6 +122,10 @@ static void check_peers(struct world *world, uint32_t n)
 
     for (uint32_t cursor = 0; core_next_desired_peer(core, &cursor, &peer); peers++)
         check_peer(world, n, &peer);
+    if (core->registry.clean && core->registry.intake == INTAKE_IDLE &&
+        core->members.count != core->registry.known.members)
+        world_fail(world, n, "has %u rows of a registry of %llu", core->members.count,
+                   (unsigned long long)core->registry.known.members);
     if (peers != core_desired_peers(core))
         world_fail(world, n, "counts %u peers and has %u", core_desired_peers(core), peers);
 }
@@ -218,7 +222,8 @@ static void check_bounds(struct world *world, uint32_t n, uint32_t actions)
 
     if (core->links.dialing > CORE_DIALS_MAX / part || core->csk.pulls > CORE_PULLS_MAX / part ||
         core->device.changes.len > CORE_CHANGES_MAX / part || core->members.used > CORE_MEMBERS_MAX / part ||
-        core->links.dials.len > core->members.used || core->liveness.expiry.len > core->members.used)
+        core->journal.len > JOURNAL_MAX / part || core->links.dials.len > core->members.used ||
+        core->liveness.expiry.len > core->members.used)
         world_fail(world, n, "outgrows a bound: %u dials, %u pulls, %u changes, %u rows, %u and %u timers",
                    core->links.dialing, core->csk.pulls, core->device.changes.len, core->members.used,
                    core->links.dials.len, core->liveness.expiry.len);

@@ -33,6 +33,11 @@ static uint32_t net_index(const struct world *world, uint32_t node, const struct
 static void net_tell(struct world *world, uint32_t node, const struct sim_peer *peer,
                      enum core_event_type type, bool dialed, const char *text)
 {
+    static const char *const stories[] = {[CORE_EVENT_STREAM_UP] = "has a stream to",
+                                          [CORE_EVENT_STREAM_DOWN] = "has no stream any more to",
+                                          [CORE_EVENT_DIAL_FAILED] = "dials in vain"};
+
+    world_say(world, node, "%s member %u", stories[type], net_index(world, node, peer));
     shell_step(
         world, node,
         &(struct core_event){
@@ -67,6 +72,8 @@ void net_set_peer(struct world *world, uint32_t node, uint32_t index)
     struct core_member member;
 
     core_member_at(world->nodes[node].core, index, &member);
+    if (peer->set)
+        world_fail(world, node, "sets member %u while it is set", index);
     *peer = (struct sim_peer){.set = true,
                               .node = world_node_at(world, member.record.mesh_ip),
                               .idle_ms = world_clock(world, node)};

@@ -16,6 +16,7 @@ const SCENARIOS = [
   "indexer",
   "refusal",
   "key",
+  "intake",
 ];
 
 const wanted = process.argv.slice(2);

@@ -541,6 +541,11 @@ failed:
     return NULL;
 }
 
+bool shell_starts_programs(const struct shell *shell)
+{
+    return tunnels_backend(shell->tunnels) == WG_BACKEND_USERSPACE;
+}
+
 void shell_start(struct shell *shell)
 {
     feed(shell, &(struct core_event){.type = CORE_EVENT_STARTED});

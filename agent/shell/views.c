@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "agent/confine.h"
 #include "agent/indexer/subscription.h"
 #include "agent/shell/history.h"
 #include "agent/shell/mesh.h"
@@ -344,6 +345,8 @@ static void add_metrics(void *user, struct http_metrics *metrics)
                      "1 when the cluster shared key is held.", status.csk_acquired);
     http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_csk_generation",
                      "Generation of the cluster shared key on chain.", status.csk_chain_generation);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_refused_calls_total",
+                     "System calls that the agent may not make.", confine_refused_calls());
     add_transport_metrics(metrics, &sum);
     if (views->rpc)
         rpc_view_add_metrics(views->rpc, metrics);

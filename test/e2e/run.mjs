@@ -20,6 +20,7 @@ const SCENARIOS = [
   "indexer",
   "refusal",
   "key",
+  "intake",
   "container",
 ];
 

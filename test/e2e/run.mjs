@@ -14,6 +14,8 @@ const SCENARIOS = [
   "witness",
   "sponsor",
   "indexer",
+  "distrust",
+  "flood",
   "refusal",
   "key",
 ];

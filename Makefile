@@ -70,7 +70,8 @@ gas: contracts
 	contracts/script/gas
 
 image: build
-	deploy/image
+	deploy/image agent
+	deploy/image indexer
 
 fmt: setup
 	deploy/fmt

@@ -18,6 +18,8 @@ const SCENARIOS = [
   "sponsor",
   "policy",
   "indexer",
+  "distrust",
+  "flood",
   "refusal",
   "key",
   "intake",

@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "agent/confine.h"
 #include "agent/indexer/subscription.h"
 #include "agent/shell/history.h"
 #include "agent/shell/mesh.h"
+#include "agent/shell/rpc_view.h"
 #include "agent/shell/vault.h"
 #include "agent/transport/transport.h"
 
@@ -95,6 +97,8 @@ static void get_status(void *user, api_Status *out)
     if (views->subscription)
         get_indexer(views->subscription, &out->indexer);
     snprintf(out->device_error, sizeof(out->device_error), "%s", status.device_error);
+    if (views->rpc)
+        rpc_view_fill(views->rpc, out);
 }
 
 static bool get_self(void *user, api_Self *out)
@@ -341,7 +345,11 @@ static void add_metrics(void *user, struct http_metrics *metrics)
                      "1 when the cluster shared key is held.", status.csk_acquired);
     http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_csk_generation",
                      "Generation of the cluster shared key on chain.", status.csk_chain_generation);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_refused_calls_total",
+                     "System calls that the agent may not make.", confine_refused_calls());
     add_transport_metrics(metrics, &sum);
+    if (views->rpc)
+        rpc_view_add_metrics(views->rpc, metrics);
     if (views->mesh) {
         struct mesh_counters counters;
         mesh_counters(views->mesh, &counters);

@@ -226,18 +226,20 @@ static bool worker_open(struct worker *worker, struct am_err *err)
 static void *worker_run(void *user)
 {
     struct worker *worker = user;
-    turn_hasten();
+    turn_shorten();
     event_base_dispatch(worker->base);
     return NULL;
 }
 
-/* The thread inherits the mask: signals, SIGPIPE among them, are the control thread's. */
+/* The thread inherits the mask: signals, SIGPIPE among them, are the control thread's. A refused system call is
+ * the thread's own. */
 int worker_start(struct worker *worker)
 {
     char name[16];
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
+    sigdelset(&all, SIGSYS);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     const int rc = pthread_create(&worker->thread, NULL, worker_run, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -28,7 +28,7 @@ let image, spare, container;
 
 before(async () => {
   if (sanitized) return;
-  await run([join(ROOT, "deploy/image")], { env: { ...process.env, BUILD } });
+  await run([join(ROOT, "deploy/image"), "agent"], { env: { ...process.env, BUILD } });
   image = await unpackImage(join(BUILD, "attestmesh-agent.oci.tar"), join(bundle, "rootfs"));
   spare = await openSpare(instance, deployment, INDEX);
   publishNode(instance, { ...spare, gatewayAddress: gatewayAddress(INDEX) });

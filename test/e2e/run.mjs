@@ -14,10 +14,15 @@ const SCENARIOS = [
   "gateway",
   "join",
   "witness",
+  "message",
   "sponsor",
+  "policy",
   "indexer",
+  "distrust",
+  "flood",
   "refusal",
   "key",
+  "intake",
   "container",
 ];
 

@@ -91,6 +91,9 @@ void cluster_put_dstack_register(struct abi_writer *out, const struct dstack_pro
 void cluster_put_set_csk_commitment(struct abi_writer *out, uint64_t generation,
                                     const struct bytes32 *commitment);
 
+/* publishWgKey(key). */
+void cluster_put_publish_wg_key(struct abi_writer *out, const struct bytes32 *key);
+
 /* The member contract's execute(target, 0, data), which every UserOperation of ours calls. */
 void cluster_put_execute(struct abi_writer *out, const struct address *target, const uint8_t *data,
                          size_t len);

@@ -33,6 +33,10 @@ struct api_source {
     /* A generation of the cluster shared key. UNSPECIFIED when it is in `out`, else the error's code. */
     api_Error_Code (*get_key)(void *user, uint64_t generation, api_ClusterSharedKey *out);
 
+    /* Starts a rotation of the WireGuard key. UNSPECIFIED when it is described in `out`, else the error's
+     * code. */
+    api_Error_Code (*rotate_wireguard_key)(void *user, api_Rotation *out);
+
     void *user;
 };
 
@@ -45,6 +49,7 @@ void api_write_ipv6(const uint8_t address[16], char out[46]);
 const char *api_phase_name(api_Status_Phase phase);
 const char *api_peer_event_name(api_PeerEvent_Kind kind);
 const char *api_indexer_state_name(api_Indexer_State state);
+const char *api_rotation_state_name(api_Rotation_State state);
 const char *api_outcome_name(api_Operation_Outcome outcome);
 const char *api_transport_name(api_Peer_Transport transport);
 

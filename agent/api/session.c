@@ -171,6 +171,7 @@ static void answer_get_status(struct session *session, const api_Request *reques
     utf8_make_valid(status->device_error);
     utf8_make_valid(status->indexer.error);
     utf8_make_valid(status->csk_error);
+    utf8_make_valid(status->rotation.error);
     send_response(session);
 }
 
@@ -266,6 +267,32 @@ static void answer_list_operations(struct session *session, const api_Request *r
     send_response(session);
 }
 
+static const char *rotation_refusal(api_Error_Code code)
+{
+    if (code == api_Error_Code_FAILED_PRECONDITION)
+        return "a rotation is under way";
+    return code == api_Error_Code_UNAVAILABLE ? "the node is not registered yet"
+                                              : "the last generation of the key is in use";
+}
+
+static void answer_rotate_wireguard_key(struct session *session, const api_Request *request)
+{
+    struct api_server *server = session->server;
+    api_Rotation rotation = api_Rotation_init_zero;
+    if (!session->owner) {
+        send_error(session, request->id, api_Error_Code_PERMISSION_DENIED,
+                   "only root and the agent's user may rotate the key");
+        return;
+    }
+    const api_Error_Code code = server->source.rotate_wireguard_key(server->source.user, &rotation);
+    if (code != api_Error_Code_UNSPECIFIED) {
+        send_error(session, request->id, code, rotation_refusal(code));
+        return;
+    }
+    new_response(server, request->id, api_Response_rotation_tag)->body.rotation = rotation;
+    send_response(session);
+}
+
 static void answer_cancel(struct session *session, const api_Request *request)
 {
     const uint64_t id = request->body.cancel.id;
@@ -292,6 +319,7 @@ static const struct {
     {api_Request_list_operations_tag, answer_list_operations},
     {api_Request_get_cluster_shared_key_tag, answer_get_cluster_shared_key},
     {api_Request_subscribe_key_events_tag, answer_subscribe_key_events},
+    {api_Request_rotate_wireguard_key_tag, answer_rotate_wireguard_key},
     {api_Request_cancel_tag, answer_cancel},
 };
 

@@ -16,6 +16,7 @@ struct session {
     struct api_server *server;
     struct bufferevent *stream;
     struct session *next;
+    bool owner; /* root, or the agent's own user */
 
     /* The subscription: its id, how far the present state has been told, and what a slow reader missed. */
     bool subscribed;

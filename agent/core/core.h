@@ -9,10 +9,11 @@
  *     arm_timer(core_deadline(core));            // when it passes: core_step with CORE_EVENT_TICK
  *
  * Actions are drained completely before the next core_step. Every CORE_DO_READ_*, CORE_DO_REGISTER,
- * CORE_DO_*_DEVICE, CORE_DO_*_CSK and CORE_DO_DIAL is answered by exactly one event, also when it fails; the
- * core never has two of one kind in flight (dials and pulls: one per peer, CORE_DIALS_MAX and CORE_PULLS_MAX
- * in all), nor two of CORE_DO_REGISTER and CORE_DO_COMMIT_CSK, which share the account's nonce. All retries,
- * their backoff and their jitter live in here: the shell never repeats anything on its own.
+ * CORE_DO_*_DEVICE, CORE_DO_*_CSK, CORE_DO_PUBLISH_WG_KEY and CORE_DO_DIAL is answered by exactly one event,
+ * also when it fails; the core never has two of one kind in flight (dials and pulls: one per peer,
+ * CORE_DIALS_MAX and CORE_PULLS_MAX in all), nor two of CORE_DO_REGISTER, CORE_DO_COMMIT_CSK and
+ * CORE_DO_PUBLISH_WG_KEY, which share the account's nonce. All retries, their backoff and their jitter live
+ * in here: the shell never repeats anything on its own.
  *
  * The core never sees a cluster shared key, only the hashes of those that the shell holds.
  *
@@ -72,18 +73,21 @@ enum core_event_type {
     CORE_EVENT_READ_FAILED,     /* READ_SELF, READ_STATE or READ_PAGE */
     CORE_EVENT_DEVICE_APPLIED,  /* APPLY_DEVICE or APPLY_PEERS */
     CORE_EVENT_DEVICE_FAILED, /* APPLY_DEVICE, APPLY_PEERS or OBSERVE_DEVICE: nothing could be done at all */
-    CORE_EVENT_DEVICE_OBSERVED, /* OBSERVE_DEVICE */
-    CORE_EVENT_DEVICE_DRIFTED,  /* the system told of a change of the device by another hand, or may have */
-    CORE_EVENT_INDEXER,         /* what the indexer's subscription is, or tells */
-    CORE_EVENT_STREAM_UP,       /* datagrams pass to and from this peer; answers DIAL when `dialed` */
-    CORE_EVENT_STREAM_DOWN,     /* no stream to this peer is left */
-    CORE_EVENT_DIAL_FAILED,     /* DIAL */
-    CORE_EVENT_HEARTBEAT,       /* from a live member, its signature and source address checked */
-    CORE_EVENT_CSK_LOADED,      /* LOAD_CSK: the cache has it */
-    CORE_EVENT_CSK_DERIVED,     /* DERIVE_CSK */
-    CORE_EVENT_CSK_COMMITTED,   /* COMMIT_CSK: the receipt of success came */
-    CORE_EVENT_CSK_PULLED,      /* PULL_CSK: a peer gave the key that was asked for */
-    CORE_EVENT_CSK_FAILED       /* LOAD_CSK, DERIVE_CSK, COMMIT_CSK, PULL_CSK */
+    CORE_EVENT_DEVICE_OBSERVED,  /* OBSERVE_DEVICE */
+    CORE_EVENT_DEVICE_DRIFTED,   /* the system told of a change of the device by another hand, or may have */
+    CORE_EVENT_INDEXER,          /* what the indexer's subscription is, or tells */
+    CORE_EVENT_STREAM_UP,        /* datagrams pass to and from this peer; answers DIAL when `dialed` */
+    CORE_EVENT_STREAM_DOWN,      /* no stream to this peer is left */
+    CORE_EVENT_DIAL_FAILED,      /* DIAL */
+    CORE_EVENT_HEARTBEAT,        /* from a live member, its signature and source address checked */
+    CORE_EVENT_CSK_LOADED,       /* LOAD_CSK: the cache has it */
+    CORE_EVENT_CSK_DERIVED,      /* DERIVE_CSK */
+    CORE_EVENT_CSK_COMMITTED,    /* COMMIT_CSK: the receipt of success came */
+    CORE_EVENT_CSK_PULLED,       /* PULL_CSK: a peer gave the key that was asked for */
+    CORE_EVENT_CSK_FAILED,       /* LOAD_CSK, DERIVE_CSK, COMMIT_CSK, PULL_CSK */
+    CORE_EVENT_ROTATE_WG_KEY,    /* the operator wants the next generation; see core_status */
+    CORE_EVENT_WG_KEY_PUBLISHED, /* PUBLISH_WG_KEY: the receipt of success came */
+    CORE_EVENT_WG_KEY_FAILED     /* PUBLISH_WG_KEY */
 };
 
 struct core_identity {
@@ -108,7 +112,8 @@ struct core_self {
 /* A failure, of a kind that names no more than this. `text` is one line for the operator, copied. */
 struct core_failure {
     const char *text;
-    bool retryable; /* false: repeating can not help, the node exits */
+    bool retryable; /* false: repeating can not help: the node exits, or this WireGuard key is nobody's to
+                       publish */
 };
 
 /* nodeState and the block it was read at. */
@@ -204,11 +209,11 @@ struct core_read_failure {
 struct core_event {
     enum core_event_type type;
     union {
-        struct core_identity identity;         /* IDENTITY_READY */
-        struct core_failure failure;           /* IDENTITY_FAILED, REGISTER_FAILED, DEVICE_FAILED */
-        struct core_self self;                 /* SELF_RECORD */
-        struct core_chain_state chain;         /* CHAIN_STATE */
-        struct core_page page;                 /* MEMBERS_PAGE */
+        struct core_identity identity; /* IDENTITY_READY */
+        struct core_failure failure;   /* IDENTITY_FAILED, REGISTER_FAILED, DEVICE_FAILED, WG_KEY_FAILED */
+        struct core_self self;         /* SELF_RECORD */
+        struct core_chain_state chain; /* CHAIN_STATE */
+        struct core_page page;         /* MEMBERS_PAGE */
         struct core_read_failure read_failure; /* READ_FAILED */
         struct core_apply_result applied;      /* DEVICE_APPLIED */
         struct core_observation observed;      /* DEVICE_OBSERVED */
@@ -240,6 +245,7 @@ enum core_action_type {
     CORE_DO_DERIVE_CSK,         /* `csk.generation`: ask the guest agent */
     CORE_DO_COMMIT_CSK,         /* `csk`: setCskCommitment, await the receipt */
     CORE_DO_PULL_CSK,           /* `csk` from the peer `csk.index` */
+    CORE_DO_PUBLISH_WG_KEY,     /* publishWgKey with our key of `wg_generation`, await the receipt */
     CORE_TELL_PEER,             /* for subscribers: what happened to a peer */
     CORE_TELL_REFUSED,  /* for the log: this member gets no device peer; core_member_at names the cause */
     CORE_TELL_CSK,      /* `csk` is on chain and held: serve it, cache it, tell the application */
@@ -275,8 +281,9 @@ struct core_action {
             uint64_t block;
             uint32_t offset;
             uint32_t limit;
-        } page;         /* READ_PAGE */
-        uint32_t index; /* SET_STREAM_PEER, REMOVE_STREAM_PEER, DIAL, TELL_REFUSED */
+        } page;                 /* READ_PAGE */
+        uint32_t index;         /* SET_STREAM_PEER, REMOVE_STREAM_PEER, DIAL, TELL_REFUSED */
+        uint32_t wg_generation; /* PUBLISH_WG_KEY */
         struct {
             uint32_t index;
             enum core_peer_event event;
@@ -365,6 +372,15 @@ uint32_t core_find_peer(const struct core *core, uint32_t mesh_ip);
 const char *core_phase_name(enum core_phase phase);
 const char *core_peer_event_name(enum core_peer_event event);
 
+/* How far the rotation of the WireGuard key is that was asked for last. */
+enum core_rotation {
+    CORE_ROTATION_NONE, /* none since the start */
+    CORE_ROTATION_PUBLISHING,
+    CORE_ROTATION_SWITCHING, /* the chain has it; peers and device change over */
+    CORE_ROTATION_DONE,
+    CORE_ROTATION_FAILED
+};
+
 struct core_status {
     enum core_phase phase;
     bool first_converged; /* converged at least once since the start: this latches */
@@ -372,7 +388,8 @@ struct core_status {
     bool identity_known;  /* the identity below is set */
     bool registered;      /* our record is on chain; mesh_ip, mesh_ip6 and wg_generation are set */
     struct core_identity identity;
-    uint32_t index; /* own registry index, CORE_NO_INDEX until it was read */
+    uint32_t index;           /* own registry index, CORE_NO_INDEX until it was read */
+    struct bytes32 wg_pubkey; /* in use */
     uint32_t wg_generation;
     uint32_t mesh_ip;
     uint8_t mesh_ip6[16];
@@ -397,6 +414,9 @@ struct core_status {
     char chain_error[CORE_TEXT_MAX];  /* why the last read failed; "" when it did not */
     char device_error[CORE_TEXT_MAX]; /* the same for the device */
     char csk_error[CORE_TEXT_MAX];    /* why the CSK could not be had the last time; "" once it is held */
+    enum core_rotation rotation;
+    uint32_t rotation_generation;       /* unless NONE: what it leads to */
+    char rotation_error[CORE_TEXT_MAX]; /* FAILED: why; else "" */
 };
 
 void core_status(const struct core *core, struct core_status *out);

@@ -8,6 +8,10 @@
 #include "agent/core/registry.h"
 #include "agent/core/status.h"
 
+/* How long the peers have, once they were told, to read of our new WireGuard key before the device takes it:
+ * as long as a heartbeat, the hint that it is and the reads that follow usually take. */
+#define NODE_ANNOUNCE_MS 1000
+
 #define NODE_SETTLE_MS 120000 /* how long an RPC may not show a registration whose receipt we have */
 
 static const struct backoff node_backoff = {.floor_ms = 1000, .ceiling_ms = 30000};
@@ -100,7 +104,7 @@ static void node_adopt(struct core *core, const struct core_self *self)
     node->wg_generation = self->wg_generation;
     node->mesh_ip = self->record.mesh_ip;
     if (moved && core->registry.synced) {
-        core->device.dirty = core->device.whole = true;
+        core->device.dirty = core->device.whole = core->device.rekeyed = true;
         members_settle_all(core);
     }
     node_succeed(core);
@@ -182,12 +186,17 @@ void node_check_self(struct core *core)
         return;
     }
     const struct core_record *record = &members->rows[members->self].record;
-    if (record->removed)
+    if (record->removed) {
         node_exit_removed(core);
-    else if (core->node.boot == BOOT_DONE &&
-             (!bytes32_equal(&record->wg_pubkey, &core->node.wg_pubkey) ||
-              !bytes32_equal(&record->ed25519_pubkey, &core->node.identity.ed25519_pubkey)))
-        node_go(core, BOOT_SELF);
+        return;
+    }
+    if (core->node.boot != BOOT_DONE ||
+        (bytes32_equal(&record->wg_pubkey, &core->node.wg_pubkey) &&
+         bytes32_equal(&record->ed25519_pubkey, &core->node.identity.ed25519_pubkey)))
+        return;
+    node_go(core, BOOT_SELF);
+    core->node.boot_ms += NODE_ANNOUNCE_MS;
+    liveness_hurry(core);
 }
 
 static uint32_t node_boot_ask(enum boot boot)

@@ -54,6 +54,7 @@ uint64_t outbox_due_ms(const struct core *core, enum outbox_item item)
 static const uint32_t outbox_asks[OUTBOX_ITEMS] = {
     [OUTBOX_REGISTER] = ASK_REGISTER,
     [OUTBOX_COMMIT_CSK] = ASK_COMMIT_CSK,
+    [OUTBOX_PUBLISH_WG_KEY] = ASK_PUBLISH_WG_KEY,
 };
 
 void outbox_pump(struct core *core)

@@ -26,10 +26,11 @@ enum node_ask {
     ASK_LOAD_CSK = 1 << 9,
     ASK_DERIVE_CSK = 1 << 10,
     ASK_COMMIT_CSK = 1 << 11,
-    TELL_CSK = 1 << 12,
-    TELL_WITHHELD = 1 << 13,
-    TELL_PHASE = 1 << 14,
-    TELL_EXIT = 1 << 15
+    ASK_PUBLISH_WG_KEY = 1 << 12,
+    TELL_CSK = 1 << 13,
+    TELL_WITHHELD = 1 << 14,
+    TELL_PHASE = 1 << 15,
+    TELL_EXIT = 1 << 16
 };
 
 enum row_ask {
@@ -164,7 +165,7 @@ struct csk {
     char error[CORE_TEXT_MAX - 80]; /* leaves room for the generation in a sentence */
 };
 
-enum outbox_item { OUTBOX_REGISTER, OUTBOX_COMMIT_CSK, OUTBOX_ITEMS };
+enum outbox_item { OUTBOX_REGISTER, OUTBOX_COMMIT_CSK, OUTBOX_PUBLISH_WG_KEY, OUTBOX_ITEMS };
 
 /* UserOperations to make. All share one nonce, so one is in flight. */
 struct outbox {
@@ -175,6 +176,15 @@ struct outbox {
         uint32_t failures; /* in a row */
         uint64_t due_ms;   /* not before */
     } items[OUTBOX_ITEMS];
+};
+
+/* The last rotation of the WireGuard key; its state follows from this, the outbox, the node and the device.
+ */
+struct rotation {
+    uint32_t generation; /* that it leads to; 0: none was asked for */
+    uint64_t settle_ms;  /* until then, our old key on chain means a lagging RPC: we have the receipt */
+    bool burned;         /* this generation can not be published */
+    char error[CORE_TEXT_MAX];
 };
 
 /* Registry indexes, each at most once. */
@@ -191,6 +201,7 @@ struct device {
     bool whole;    /* the next pass is to look at all of it, not at `changes` alone */
     bool exists;   /* the last pass could work on it, though some edits may have failed */
     bool in_place; /* the last pass did all, and the device was looked at since */
+    bool rekeyed;  /* its private key is to change: a packet to every peer makes the new handshakes */
     uint32_t failures;
     uint32_t failed_edits;
     uint64_t apply_ms; /* not before */
@@ -264,6 +275,7 @@ struct core {
     struct liveness liveness;
     struct csk csk;
     struct outbox outbox;
+    struct rotation rotation;
     int exit_code;
     char exit_text[CORE_TEXT_MAX];
     char phase_text[CORE_TEXT_MAX];

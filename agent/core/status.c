@@ -7,6 +7,7 @@
 #include "agent/core/device.h"
 #include "agent/core/liveness.h"
 #include "agent/core/members.h"
+#include "agent/core/rotation.h"
 #include "agent/transport/loopback.h"
 
 const char *core_phase_name(enum core_phase phase)
@@ -294,6 +295,7 @@ void core_status(const struct core *core, struct core_status *out)
         .registered = core->node.registered,
         .identity = core->node.identity,
         .index = members->self,
+        .wg_pubkey = core->node.wg_pubkey,
         .wg_generation = core->node.wg_generation,
         .mesh_ip = core->node.mesh_ip,
         .block = core->registry.known.block,
@@ -314,6 +316,8 @@ void core_status(const struct core *core, struct core_status *out)
         .streams = core->links.up,
         .device_in_place = core->device.in_place,
         .failed_edits = core->device.failed_edits,
+        .rotation = rotation_state(core),
+        .rotation_generation = core->rotation.generation,
     };
     if (core->node.registered)
         memcpy(out->mesh_ip6, core->node.mesh_ip6, sizeof(out->mesh_ip6));
@@ -321,4 +325,8 @@ void core_status(const struct core *core, struct core_status *out)
     CORE_COPY_TEXT(out->chain_error, core->registry.error);
     CORE_COPY_TEXT(out->device_error, core->device.error);
     CORE_COPY_TEXT(out->csk_error, core->csk.error);
+    if (out->rotation == CORE_ROTATION_FAILED)
+        CORE_COPY_TEXT(out->rotation_error, core->rotation.error[0] != '\0'
+                                                ? core->rotation.error
+                                                : "it was included, and the chain does not show it any more");
 }

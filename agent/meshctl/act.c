@@ -2,11 +2,13 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "agent/meshctl/show.h"
 #include "crypto/secret.h"
 #include "netlink/reconcile.h"
 
+#define ROTATION_LOOK_US 200000
 #define INTERFACE_DEFAULT "attestmesh0"
 
 int act_csk(const struct invocation *invocation)
@@ -25,6 +27,36 @@ int act_csk(const struct invocation *invocation)
     (invocation->json ? show_csk_json : show_csk_text)(&answer.body.cluster_shared_key);
     secret_wipe(&answer, sizeof(answer));
     return EXIT_OK;
+}
+
+/* Shows every state that the rotation comes into, to its end. */
+static int follow_rotation(const struct invocation *invocation, api_Rotation rotation)
+{
+    static api_Response answer;
+    struct am_err err;
+    const api_Request request = {.id = 2, .which_body = api_Request_get_status_tag};
+    for (api_Rotation_State shown = api_Rotation_State_UNSPECIFIED;;) {
+        if (rotation.state != shown)
+            (invocation->json ? show_rotation_json : show_rotation_text)(&rotation);
+        shown = rotation.state;
+        if (shown == api_Rotation_State_DONE || shown == api_Rotation_State_FAILED)
+            return shown == api_Rotation_State_DONE ? EXIT_OK : EXIT_ERROR;
+        usleep(ROTATION_LOOK_US);
+        if (command_ask(invocation->client, &request, api_Response_status_tag, &answer, &err))
+            return command_fail(&err);
+        rotation = answer.body.status.rotation;
+    }
+}
+
+int act_rotate_wg_key(const struct invocation *invocation)
+{
+    static api_Response answer;
+    struct am_err err;
+    const api_Request request = {.id = 1, .which_body = api_Request_rotate_wireguard_key_tag};
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (command_ask(invocation->client, &request, api_Response_rotation_tag, &answer, &err))
+        return command_fail(&err);
+    return follow_rotation(invocation, answer.body.rotation);
 }
 
 static const char *environment_or(const char *name, const char *fallback)

@@ -31,6 +31,11 @@ const struct command commands[] = {
     {"csk", "", 0, 0, "", "y", true, act_csk, "print the cluster shared key",
      "Whoever sees the cluster shared key can read what the cluster keeps secret with it, so this asks "
      "first.\n"},
+    {"rotate-wg-key", "", 0, 0, "", "", true, act_rotate_wg_key,
+     "publish the next WireGuard key and take it into use",
+     "Waits for the end of it; interrupted, the agent goes on. Traffic pauses for moments while the peers "
+     "and this\n"
+     "node change over. Only for root and the agent's user.\n"},
     {"down", "", 0, 0, "", "", false, act_down, "remove the WireGuard device of an agent that was stopped",
      "Addresses and routes go with the device. It is the one in WG_INTERFACE (else attestmesh0), made by\n"
      "WG_BACKEND (else auto).\n"},

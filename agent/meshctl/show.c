@@ -71,6 +71,7 @@ static void show_self_text(const api_Self *self)
     if (self->registered) {
         printf(LABEL "%s  %s\n", "mesh address", self->mesh_ipv4, self->mesh_ipv6);
         print_key("wireguard key", self->wg_pubkey);
+        printf(LABEL "%" PRIu32 "\n", "key generation", self->wg_generation);
     }
 }
 
@@ -89,6 +90,10 @@ void show_status_text(const api_Status *status, const api_Self *self)
     if (status->has_csk_generation)
         printf(LABEL "generation %" PRIu64 " held\n", "shared key", status->csk_generation);
     print_if_any("shared key error", status->csk_error);
+    if (status->has_rotation)
+        printf(LABEL "to generation %" PRIu32 ": %s%s%s\n", "key rotation", status->rotation.generation,
+               api_rotation_state_name(status->rotation.state), *status->rotation.error ? ": " : "",
+               status->rotation.error);
     printf(LABEL "%" PRIu64 ", registry version %" PRIu64 "\n", "block", status->block,
            status->registry_version);
     print_if_any("chain error", status->chain_error);
@@ -210,6 +215,12 @@ void show_operation_text(const api_Operation *operation)
            *operation->problem ? operation->problem : operation->sponsor);
 }
 
+void show_rotation_text(const api_Rotation *rotation)
+{
+    printf("generation %" PRIu32 ": %s%s%s\n", rotation->generation, api_rotation_state_name(rotation->state),
+           *rotation->error ? ": " : "", rotation->error);
+}
+
 void show_csk_text(const api_ClusterSharedKey *csk)
 {
     char digits[2 * 32 + 1];
@@ -271,6 +282,20 @@ static json_object *object_of_self(const api_Self *self)
     return object;
 }
 
+static json_object *object_of_rotation(const api_Rotation *rotation)
+{
+    json_object *object = json_object_new_object();
+    add_text(object, "state", api_rotation_state_name(rotation->state));
+    add_count(object, "generation", rotation->generation);
+    add_text(object, "error", rotation->error);
+    return object;
+}
+
+void show_rotation_json(const api_Rotation *rotation)
+{
+    print_object(object_of_rotation(rotation));
+}
+
 void show_status_json(const api_Status *status, const api_Self *self)
 {
     json_object *object = json_object_new_object();
@@ -294,6 +319,8 @@ void show_status_json(const api_Status *status, const api_Self *self)
     add_text(object, "device_error", status->device_error);
     add_count(object, "uptime_s", status->uptime_s);
     add_text(object, "agent_version", status->agent_version);
+    json_object_object_add(object, "rotation",
+                           status->has_rotation ? object_of_rotation(&status->rotation) : NULL);
     json_object_object_add(object, "self", self ? object_of_self(self) : NULL);
     print_object(object);
 }

@@ -16,6 +16,9 @@ void show_indexer_json(const api_Indexer *indexer);
 void show_csk_text(const api_ClusterSharedKey *csk);
 void show_csk_json(const api_ClusterSharedKey *csk);
 
+void show_rotation_text(const api_Rotation *rotation);
+void show_rotation_json(const api_Rotation *rotation);
+
 void show_peers_header(void);
 void show_peer_text(const api_Peer *peer);
 void show_peer_json(const api_Peer *peer);

@@ -151,6 +151,12 @@ static void do_pull_csk(struct shell *shell, const struct core_action *action)
     mesh_pull(shell->mesh, &action->csk);
 }
 
+static void do_publish_wg_key(struct shell *shell, const struct core_action *action)
+{
+    log_info("rotation.started", log_uint("generation", action->wg_generation));
+    onchain_publish_wg_key(shell->onchain, action->wg_generation);
+}
+
 static void tell_csk(struct shell *shell, const struct core_action *action)
 {
     log_info("csk.acquired", log_uint("generation", action->csk.generation),
@@ -220,6 +226,7 @@ static void (*const handlers[])(struct shell *, const struct core_action *) = {
     [CORE_DO_DERIVE_CSK] = do_derive_csk,
     [CORE_DO_COMMIT_CSK] = do_commit_csk,
     [CORE_DO_PULL_CSK] = do_pull_csk,
+    [CORE_DO_PUBLISH_WG_KEY] = do_publish_wg_key,
     [CORE_TELL_PEER] = tell_peer,
     [CORE_TELL_REFUSED] = tell_refused,
     [CORE_TELL_CSK] = tell_csk,
@@ -434,6 +441,11 @@ static void on_answer(void *user, const struct core_event *event)
     open_subscription(shell);
 }
 
+static void rotate(void *user)
+{
+    feed(user, &(struct core_event){.type = CORE_EVENT_ROTATE_WG_KEY});
+}
+
 /* ---- Life ---- */
 
 static bool open_core(struct shell *shell)
@@ -448,6 +460,8 @@ static bool open_core(struct shell *shell)
     shell->undialed = evtimer_new(shell->base, on_undialed, shell);
     shell->views.core = shell->core;
     shell->views.started_ms = views_now_ms();
+    shell->views.rotate = rotate;
+    shell->views.user = shell;
     return shell->core && shell->deadline && shell->apply && shell->apply_peers && shell->observe &&
            shell->undialed;
 }

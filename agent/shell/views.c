@@ -6,6 +6,7 @@
 #include "agent/indexer/subscription.h"
 #include "agent/shell/history.h"
 #include "agent/shell/mesh.h"
+#include "agent/shell/onchain.h"
 #include "agent/shell/vault.h"
 #include "agent/transport/transport.h"
 
@@ -66,6 +67,19 @@ static void get_indexer(const struct subscription *subscription, api_Indexer *ou
     snprintf(out->error, sizeof(out->error), "%s", status.error);
 }
 
+static void get_rotation(const struct core_status *status, api_Rotation *out)
+{
+    static const api_Rotation_State states[] = {
+        [CORE_ROTATION_NONE] = api_Rotation_State_UNSPECIFIED,
+        [CORE_ROTATION_PUBLISHING] = api_Rotation_State_PUBLISHING,
+        [CORE_ROTATION_SWITCHING] = api_Rotation_State_SWITCHING,
+        [CORE_ROTATION_DONE] = api_Rotation_State_DONE,
+        [CORE_ROTATION_FAILED] = api_Rotation_State_FAILED,
+    };
+    *out = (api_Rotation){.state = states[status->rotation], .generation = status->rotation_generation};
+    snprintf(out->error, sizeof(out->error), "%s", status->rotation_error);
+}
+
 static void get_status(void *user, api_Status *out)
 {
     const struct views *views = user;
@@ -87,7 +101,9 @@ static void get_status(void *user, api_Status *out)
         .converged = status.converged,
         .has_csk_generation = status.csk_held,
         .csk_generation = status.csk_generation,
+        .has_rotation = status.rotation != CORE_ROTATION_NONE,
     };
+    get_rotation(&status, &out->rotation);
     snprintf(out->csk_error, sizeof(out->csk_error), "%s", status.csk_error);
     snprintf(out->reason, sizeof(out->reason), "%s", status.reason);
     snprintf(out->chain_error, sizeof(out->chain_error), "%s", status.chain_error);
@@ -108,7 +124,7 @@ static bool get_self(void *user, api_Self *out)
     memcpy(out->member_id, identity->member_id.b, sizeof(out->member_id));
     memcpy(out->cluster, identity->cluster.b, sizeof(out->cluster));
     memcpy(out->member_contract, identity->member_contract.b, sizeof(out->member_contract));
-    memcpy(out->wg_pubkey, identity->wg_pubkey.b, sizeof(out->wg_pubkey));
+    memcpy(out->wg_pubkey, status.wg_pubkey.b, sizeof(out->wg_pubkey));
     memcpy(out->x_pubkey, identity->x_pubkey.b, sizeof(out->x_pubkey));
     memcpy(out->ed25519_pubkey, identity->ed25519_pubkey.b, sizeof(out->ed25519_pubkey));
     out->registered = status.registered;
@@ -238,6 +254,24 @@ static api_Error_Code get_key(void *user, uint64_t generation, api_ClusterShared
     return api_Error_Code_UNSPECIFIED;
 }
 
+static api_Error_Code rotate_wireguard_key(void *user, api_Rotation *out)
+{
+    const struct views *views = user;
+    struct core_status status;
+    core_status(views->core, &status);
+    if (!status.registered)
+        return api_Error_Code_UNAVAILABLE;
+    if (status.rotation == CORE_ROTATION_PUBLISHING || status.rotation == CORE_ROTATION_SWITCHING)
+        return api_Error_Code_FAILED_PRECONDITION;
+    if (status.wg_generation >= ONCHAIN_WG_GENERATION_MAX ||
+        status.rotation_generation >= ONCHAIN_WG_GENERATION_MAX)
+        return api_Error_Code_RESOURCE_EXHAUSTED;
+    views->rotate(views->user);
+    core_status(views->core, &status);
+    get_rotation(&status, out);
+    return api_Error_Code_UNSPECIFIED;
+}
+
 static void get_health(void *user, struct http_health *out)
 {
     struct views *views = user;
@@ -359,6 +393,7 @@ struct api_source views_api_source(struct views *views)
         .get_operation = get_operation,
         .key_generation = key_generation,
         .get_key = get_key,
+        .rotate_wireguard_key = rotate_wireguard_key,
         .user = views,
     };
 }

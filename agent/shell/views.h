@@ -21,6 +21,8 @@ struct views {
     const struct vault *vault;
     const struct subscription *subscription;
     uint64_t started_ms;        /* of the core's clock */
+    void (*rotate)(void *user); /* has the core begin a rotation */
+    void *user;                 /* of `rotate` */
     char reason[CORE_TEXT_MAX]; /* memory for the health answer */
 };
 

@@ -14,6 +14,7 @@ const SCENARIOS = [
   "witness",
   "sponsor",
   "indexer",
+  "rotation",
   "refusal",
   "key",
 ];

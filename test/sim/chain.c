@@ -58,6 +58,10 @@ static void chain_settle(struct chain *chain, size_t i)
                                            &change->csk.commitment);
         state.csk_commitment = change->csk.commitment;
         break;
+    case CHAIN_WG_KEY:
+        state.version++;
+        state.head = keccak256(&state.head, sizeof(state.head));
+        break;
     }
     change->after = state;
 }
@@ -110,7 +114,7 @@ void chain_reorganise(struct chain *chain, uint64_t block, uint64_t again)
             return;
     size_t kept = first;
     for (size_t i = first; i < chain->len; i++)
-        if (chain->changes[i].kind != CHAIN_COMMITMENT)
+        if (chain->changes[i].kind != CHAIN_COMMITMENT && chain->changes[i].kind != CHAIN_WG_KEY)
             chain->changes[kept++] = chain->changes[i];
     chain->len = kept;
     for (size_t low = first, high = chain->len; low + 1 < high; low++, high--) {
@@ -142,8 +146,13 @@ size_t chain_rows_at(const struct chain *chain, uint64_t block, struct core_reco
         const struct chain_change *change = &chain->changes[i];
         if (change->kind == CHAIN_REGISTRATION && len < capacity)
             rows[len++] = change->record;
-        for (size_t row = 0; change->kind == CHAIN_REMOVAL && row < len; row++)
-            rows[row].removed |= bytes32_equal(&rows[row].member_id, &change->record.member_id);
+        for (size_t row = 0; row < len; row++) {
+            if (!bytes32_equal(&rows[row].member_id, &change->record.member_id))
+                continue;
+            rows[row].removed |= change->kind == CHAIN_REMOVAL;
+            if (change->kind == CHAIN_WG_KEY)
+                rows[row].wg_pubkey = change->record.wg_pubkey;
+        }
     }
     return len;
 }
@@ -162,6 +171,27 @@ bool chain_find(const struct chain *chain, uint64_t block, const struct address 
         found = true;
     }
     return found;
+}
+
+static bool chain_had_key(const struct chain *chain, const struct bytes32 *key)
+{
+    for (size_t i = 0; i < chain->len; i++)
+        if (bytes32_equal(&chain->changes[i].record.wg_pubkey, key))
+            return true;
+    return false;
+}
+
+bool chain_publish(struct chain *chain, uint64_t block, const struct address *contract,
+                   const struct bytes32 *key)
+{
+    struct core_record record;
+
+    if (!chain_find(chain, UINT64_MAX, contract, &record) || record.removed || chain_had_key(chain, key))
+        return false;
+    record.wg_pubkey = *key;
+    chain_append(chain, &(struct chain_change){.block = block, .kind = CHAIN_WG_KEY, .record = record});
+    chain_remember(chain, &record);
+    return true;
 }
 
 /* The live member with the lowest index; false when nobody is. */

@@ -5,13 +5,13 @@
 
 #include "agent/core/core.h"
 
-enum chain_change_kind { CHAIN_REGISTRATION, CHAIN_REMOVAL, CHAIN_COMMITMENT };
+enum chain_change_kind { CHAIN_REGISTRATION, CHAIN_REMOVAL, CHAIN_COMMITMENT, CHAIN_WG_KEY };
 
 struct chain_change {
     uint64_t block;
     enum chain_change_kind kind;
-    struct core_record record;     /* of the member that comes or goes */
-    struct core_csk csk;           /* that is committed to */
+    struct core_record record; /* of the member that comes, goes, or has another WireGuard key from then on */
+    struct core_csk csk;       /* that is committed to */
     struct core_chain_state after; /* nodeState from then on */
 };
 
@@ -38,11 +38,15 @@ void chain_remove(struct chain *chain, uint64_t block, const struct bytes32 *mem
 bool chain_commit(struct chain *chain, uint64_t block, const struct bytes32 *member_id,
                   const struct core_csk *csk);
 
+/* False when the call reverts: no live member, or a key that a member has or had. */
+bool chain_publish(struct chain *chain, uint64_t block, const struct address *contract,
+                   const struct bytes32 *key);
+
 /* Whether there was this commitment on any fork. */
 bool chain_was_committed(const struct chain *chain, uint64_t generation, const struct bytes32 *commitment);
 
-/* Undoes the changes after `block`, and makes them again in the opposite order at `again`; commitments are
- * lost. Leaves out reorganisations that would move a removal. */
+/* Undoes the changes after `block`, and makes them again in the opposite order at `again`; commitments and
+ * WireGuard keys are lost. Leaves out reorganisations that would move a removal. */
 void chain_reorganise(struct chain *chain, uint64_t block, uint64_t again);
 
 /* nodeState at a block. */

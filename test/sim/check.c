@@ -34,7 +34,7 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
 
     switch (action->type) {
     case CORE_DO_REGISTER:
-        if (node->registering || node->committing)
+        if (node->registering || node->committing || node->publishing)
             world_fail(world, n, "has two UserOperations in flight");
         if (node->has_receipt &&
             chain_find(&world->chain, UINT64_MAX, &node->identity.member_contract, &record))
@@ -56,11 +56,15 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
         check_dial(world, n, action->index);
         return;
     case CORE_DO_COMMIT_CSK:
-        if (node->registering || node->committing)
+        if (node->registering || node->committing || node->publishing)
             world_fail(world, n, "has two UserOperations in flight");
         if (!bytes32_equal(&action->csk.commitment, &(struct bytes32){{0}}))
             return;
         world_fail(world, n, "commits to nothing");
+        return;
+    case CORE_DO_PUBLISH_WG_KEY:
+        if (node->registering || node->committing || node->publishing)
+            world_fail(world, n, "has two UserOperations in flight");
         return;
     case CORE_DO_PULL_CSK:
         if (node->pulls >= CORE_PULLS_MAX + SIM_GHOSTS_MAX)
@@ -103,7 +107,7 @@ static void check_peer(struct world *world, uint32_t n, const struct core_desire
 
     if (!check_was_registered(world, peer))
         world_fail(world, n, "wants a peer that the chain never had");
-    if (bytes32_equal(&peer->wg_pubkey, &node->identity.wg_pubkey) || peer->mesh_ip == node->mesh_ip)
+    if (bytes32_equal(&peer->wg_pubkey, &node->device_key) || peer->mesh_ip == node->mesh_ip)
         world_fail(world, n, "wants itself as a peer");
     if (!node->peers[peer->index].set)
         world_fail(world, n, "wants member %u on the device but not on the transport", peer->index);

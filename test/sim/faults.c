@@ -113,6 +113,17 @@ static void faults_disk(struct world *world)
     world->nodes[faults_some_node(world)].has_cache = false;
 }
 
+/* The operator asks for another WireGuard key. */
+static void faults_rotate(struct world *world)
+{
+    uint32_t n = faults_some_node(world);
+
+    if (!world->nodes[n].core)
+        return;
+    world_say(world, n, "is asked for another WireGuard key");
+    shell_step(world, n, &(struct core_event){.type = CORE_EVENT_ROTATE_WG_KEY});
+}
+
 /* A member whose node never runs joins, and is removed some time later. */
 static void faults_ghost(struct world *world)
 {
@@ -145,7 +156,7 @@ void faults_strike(struct world *world)
 {
     static void (*const strikes[])(struct world *) = {
         faults_restart,    faults_kill_stream, faults_kill_stream, faults_partition, faults_gateway,
-        faults_reorganise, faults_tamper,      faults_ghost,       faults_disk,
+        faults_reorganise, faults_tamper,      faults_ghost,       faults_disk,      faults_rotate,
     };
 
     if (world_quiet(world)) {

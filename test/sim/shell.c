@@ -98,6 +98,10 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
         node->committing = true;
         mesh_commit(world, n, action);
         return;
+    case CORE_DO_PUBLISH_WG_KEY:
+        node->publishing = true;
+        rotate_publish(world, n, action);
+        return;
     case CORE_DO_SEND_HEARTBEAT:
         mesh_send(world, n);
         return;
@@ -198,7 +202,7 @@ void shell_stop(struct world *world, uint32_t n)
     node->core = NULL;
     node->life++;
     node->registering = node->has_receipt = node->reading = node->on_device = false;
-    node->committing = node->settled = node->converged_once = false;
+    node->publishing = node->committing = node->settled = node->converged_once = false;
     node->pulls = 0;
     node->ended_ms = world->now_ms;
     for (uint32_t i = 0; i < world->rows_max; i++)
@@ -253,6 +257,7 @@ static void shell_answer_self(struct world *world, const struct happening *happe
     event.self.present =
         chain_find(&world->chain, happening->block, &world->nodes[happening->node].identity.member_contract,
                    &event.self.record);
+    event.self.wg_generation = rotate_generation(world, happening->node, &event.self.record.wg_pubkey);
     shell_step(world, happening->node, &event);
 }
 
@@ -318,6 +323,7 @@ static struct sim_device_peer *shell_device_peer(const struct sim_node *node, co
 /* Peers that stay keep their handshakes. */
 static void shell_reconcile(struct world *world, struct sim_node *node)
 {
+    rotate_device(node);
     struct sim_device_peer *device = calloc(world->rows_max, sizeof(*device));
     struct core_desired_peer peer;
     uint32_t len = 0;
@@ -446,6 +452,9 @@ void shell_answer(struct world *world, const struct happening *happening)
     case CORE_DO_PULL_CSK:
         mesh_answer(world, happening);
         return;
+    case CORE_DO_PUBLISH_WG_KEY:
+        rotate_answer(world, happening);
+        return;
     case CORE_DO_SEND_HEARTBEAT:
     case CORE_TELL_CSK:
     case CORE_DO_SET_STREAM_PEER:
@@ -462,10 +471,8 @@ void shell_answer(struct world *world, const struct happening *happening)
 /* Whether packets pass between two nodes: both devices have the other, a handshake and a path. */
 bool shell_tunnel(const struct world *world, uint32_t a, uint32_t b)
 {
-    const struct sim_device_peer *at_a =
-        shell_device_peer(&world->nodes[a], &world->nodes[b].identity.wg_pubkey);
-    const struct sim_device_peer *at_b =
-        shell_device_peer(&world->nodes[b], &world->nodes[a].identity.wg_pubkey);
+    const struct sim_device_peer *at_a = shell_device_peer(&world->nodes[a], &world->nodes[b].device_key);
+    const struct sim_device_peer *at_b = shell_device_peer(&world->nodes[b], &world->nodes[a].device_key);
 
     return at_a && at_b && at_a->handshaked && at_b->handshaked && net_carries(world, a, b);
 }
@@ -475,10 +482,8 @@ void shell_wireguard(struct world *world)
 {
     for (uint32_t a = 0; a < world->nodes_len; a++) {
         for (uint32_t b = a + 1; b < world->nodes_len; b++) {
-            struct sim_device_peer *at_a =
-                shell_device_peer(&world->nodes[a], &world->nodes[b].identity.wg_pubkey);
-            struct sim_device_peer *at_b =
-                shell_device_peer(&world->nodes[b], &world->nodes[a].identity.wg_pubkey);
+            struct sim_device_peer *at_a = shell_device_peer(&world->nodes[a], &world->nodes[b].device_key);
+            struct sim_device_peer *at_b = shell_device_peer(&world->nodes[b], &world->nodes[a].device_key);
             if (!at_a || !at_b || !net_carries(world, a, b))
                 continue;
             if (at_a->handshaked && at_b->handshaked && world->now_ms - at_a->handshake_ms < SIM_REKEY_MS &&

@@ -88,6 +88,9 @@ static void world_happen(struct world *world, const struct happening *happening)
     case HAPPEN_COMMIT:
         mesh_land(world, happening);
         return;
+    case HAPPEN_ROTATE:
+        rotate_land(world, happening);
+        return;
     case HAPPEN_HEARTBEAT:
         mesh_deliver(world, happening);
         return;

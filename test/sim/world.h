@@ -22,6 +22,7 @@ enum happening_kind {
     HAPPEN_ANSWER,    /* what an action asked for is done: `action` */
     HAPPEN_LAND,      /* a registration reaches a block */
     HAPPEN_COMMIT,    /* a commitment to a CSK reaches a block: `action` */
+    HAPPEN_ROTATE,    /* so does a WireGuard key: `action` */
     HAPPEN_HEARTBEAT, /* arrives wherever its sender has a tunnel: `beat` */
     HAPPEN_ATTACH,    /* a stream is up at one end */
     HAPPEN_DETACH,    /* one end notices that a stream is gone */
@@ -95,8 +96,10 @@ struct sim_node {
     enum core_phase phase;
     bool settled; /* healthy, converged, and with the key that it knows to be the present one */
     bool committing;
-    uint32_t pulls; /* in flight */
-    bool has_cache; /* survives the process */
+    bool publishing;
+    struct bytes32 device_key; /* public, of its device; survives the process */
+    uint32_t pulls;            /* in flight */
+    bool has_cache;            /* survives the process */
     struct core_csk cache;
     uint64_t ended_ms;   /* when the last process ended */
     uint64_t *heard_ms;  /* by node: when its last heartbeat arrived */
@@ -182,6 +185,13 @@ void mesh_answer(struct world *world, const struct happening *happening);
 void mesh_keep(struct world *world, uint32_t node, const struct core_csk *csk);
 void shell_ask(struct world *world, uint32_t node, const struct core_action *action, uint64_t delay_ms);
 bool shell_tunnel(const struct world *world, uint32_t a, uint32_t b);
+
+/* rotate.c: rotation of WireGuard keys */
+uint32_t rotate_generation(const struct world *world, uint32_t node, const struct bytes32 *key);
+void rotate_publish(struct world *world, uint32_t node, const struct core_action *action);
+void rotate_land(struct world *world, const struct happening *happening);
+void rotate_answer(struct world *world, const struct happening *happening);
+void rotate_device(struct sim_node *node);
 
 /* net.c: gateway and streams */
 void net_dial(struct world *world, uint32_t node, uint32_t index);

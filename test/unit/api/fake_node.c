@@ -86,6 +86,15 @@ static api_Error_Code get_key(void *user, uint64_t generation, api_ClusterShared
     return api_Error_Code_UNSPECIFIED;
 }
 
+static api_Error_Code rotate_wireguard_key(void *user, api_Rotation *out)
+{
+    struct fake_node *node = user;
+    if (node->rotation_refusal != api_Error_Code_UNSPECIFIED)
+        return node->rotation_refusal;
+    *out = (api_Rotation){.state = api_Rotation_State_PUBLISHING, .generation = ++node->rotations};
+    return api_Error_Code_UNSPECIFIED;
+}
+
 struct api_source fake_node_source(struct fake_node *node)
 {
     return (struct api_source){
@@ -96,6 +105,7 @@ struct api_source fake_node_source(struct fake_node *node)
         .get_operation = get_operation,
         .key_generation = key_generation,
         .get_key = get_key,
+        .rotate_wireguard_key = rotate_wireguard_key,
         .user = node,
     };
 }

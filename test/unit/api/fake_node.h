@@ -18,6 +18,8 @@ struct fake_node {
     bool unhealthy;
     bool key_held;
     uint64_t key_generation;
+    uint32_t rotations;
+    api_Error_Code rotation_refusal;
 };
 
 struct api_source fake_node_source(struct fake_node *node);

@@ -93,6 +93,18 @@ static const char *node_foreign_key(const struct core *core, const struct core_s
     return self->wg_generation == CORE_WG_FOREIGN ? "WireGuard key" : NULL;
 }
 
+/* Whether the registry, as far as it was read, has other keys of ours than are in use. */
+static bool node_outdated(const struct core *core)
+{
+    const struct members *members = &core->members;
+
+    if (members->self == CORE_NO_INDEX)
+        return false;
+    const struct core_record *record = &members->rows[members->self].record;
+    return !bytes32_equal(&record->wg_pubkey, &core->node.wg_pubkey) ||
+           !bytes32_equal(&record->ed25519_pubkey, &core->node.identity.ed25519_pubkey);
+}
+
 static void node_adopt(struct core *core, const struct core_self *self)
 {
     struct node *node = &core->node;
@@ -108,7 +120,10 @@ static void node_adopt(struct core *core, const struct core_self *self)
         members_settle_all(core);
     }
     node_succeed(core);
-    node_go(core, BOOT_DONE);
+    if (node_outdated(core))
+        node_go_later(core, BOOT_SELF, "our record and the registry are of different blocks");
+    else
+        node_go(core, BOOT_DONE);
     registry_wake(core);
 }
 
@@ -185,14 +200,11 @@ void node_check_self(struct core *core)
             node_go_later(core, BOOT_SELF, "the registry does not list this node");
         return;
     }
-    const struct core_record *record = &members->rows[members->self].record;
-    if (record->removed) {
+    if (members->rows[members->self].record.removed) {
         node_exit_removed(core);
         return;
     }
-    if (core->node.boot != BOOT_DONE ||
-        (bytes32_equal(&record->wg_pubkey, &core->node.wg_pubkey) &&
-         bytes32_equal(&record->ed25519_pubkey, &core->node.identity.ed25519_pubkey)))
+    if (core->node.boot != BOOT_DONE || !node_outdated(core))
         return;
     node_go(core, BOOT_SELF);
     core->node.boot_ms += NODE_ANNOUNCE_MS;

@@ -38,6 +38,17 @@ export function daemonPid(instance, daemon) {
   return existsSync(path) ? findProcess(instance, daemon.room, Number(readFileSync(path, "utf8"))) : 0;
 }
 
+// Lets a failure to come up end with what the daemon said last.
+async function withLastWords(instance, daemon, awaited) {
+  try {
+    await awaited;
+  } catch (error) {
+    throw new DevnetError(
+      `${error.message}\n--- ${daemon.name}:\n${lastLinesOf(logFile(instance, daemon.name))}`,
+    );
+  }
+}
+
 // Starts a program unless it runs already. Its environment is `env` and nothing else.
 export async function startDaemon(instance, daemon, argv, env = {}) {
   if (daemonPid(instance, daemon)) return;
@@ -55,7 +66,7 @@ export async function startDaemon(instance, daemon, argv, env = {}) {
   let failure;
   child.on("error", (error) => (failure = error));
   child.unref();
-  await waitFor(
+  const started = waitFor(
     `${daemon.name} to start`,
     () => {
       if (failure) throw Object.assign(failure, { fatal: true });
@@ -63,6 +74,7 @@ export async function startDaemon(instance, daemon, argv, env = {}) {
     },
     { everyMs: 10 },
   );
+  await withLastWords(instance, daemon, started);
 }
 
 // A signal to the daemon and what it started in its session, from inside the room: the pid is the room's.
@@ -81,20 +93,15 @@ export async function stopDaemon(instance, daemon, signal = "TERM") {
 // Waits until a daemon answers `probe`; one that ends instead, or stays silent, is reported with its last
 // words.
 export async function awaitDaemon(instance, daemon, probe, timeoutMs) {
-  try {
-    await waitFor(
-      daemon.name,
-      async () => {
-        if (existsSync(pidFile(instance, daemon)) && !daemonPid(instance, daemon)) {
-          throw Object.assign(new DevnetError(`${daemon.name} ended`), { fatal: true });
-        }
-        return probe();
-      },
-      { timeoutMs },
-    );
-  } catch (error) {
-    throw new DevnetError(
-      `${error.message}\n--- ${daemon.name}:\n${lastLinesOf(logFile(instance, daemon.name))}`,
-    );
-  }
+  const answered = waitFor(
+    daemon.name,
+    async () => {
+      if (existsSync(pidFile(instance, daemon)) && !daemonPid(instance, daemon)) {
+        throw Object.assign(new DevnetError(`${daemon.name} ended`), { fatal: true });
+      }
+      return probe();
+    },
+    { timeoutMs },
+  );
+  await withLastWords(instance, daemon, answered);
 }

@@ -37,6 +37,9 @@ struct api_source {
      * code. */
     api_Error_Code (*rotate_wireguard_key)(void *user, api_Rotation *out);
 
+    /* The path to the member of this name. UNSPECIFIED when it is in `out`, else the error's code. */
+    api_Error_Code (*explain_peer)(void *user, const char *name, api_PeerPath *out);
+
     void *user;
 };
 

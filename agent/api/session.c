@@ -293,6 +293,23 @@ static void answer_rotate_wireguard_key(struct session *session, const api_Reque
     send_response(session);
 }
 
+static void answer_explain_peer(struct session *session, const api_Request *request)
+{
+    struct api_server *server = session->server;
+    api_PeerPath *path = &new_response(server, request->id, api_Response_peer_path_tag)->body.peer_path;
+    const api_Error_Code code =
+        server->source.explain_peer(server->source.user, request->body.explain_peer.name, path);
+    utf8_make_valid(path->peer.problem);
+    utf8_make_valid(path->device_error);
+    utf8_make_valid(path->stream_error);
+    if (code == api_Error_Code_UNSPECIFIED)
+        send_response(session);
+    else
+        send_error(session, request->id, code,
+                   code == api_Error_Code_NOT_FOUND ? "the registry has no such member"
+                                                    : "several members are called so, or none can be");
+}
+
 static void answer_cancel(struct session *session, const api_Request *request)
 {
     const uint64_t id = request->body.cancel.id;
@@ -320,6 +337,7 @@ static const struct {
     {api_Request_get_cluster_shared_key_tag, answer_get_cluster_shared_key},
     {api_Request_subscribe_key_events_tag, answer_subscribe_key_events},
     {api_Request_rotate_wireguard_key_tag, answer_rotate_wireguard_key},
+    {api_Request_explain_peer_tag, answer_explain_peer},
     {api_Request_cancel_tag, answer_cancel},
 };
 

@@ -442,12 +442,17 @@ struct core_member {
     uint8_t mesh_ip6[16];
     bool is_self;
     enum core_refusal refusal;
-    uint32_t older_index; /* with SAME_KEY and SAME_ADDRESS: the member that keeps it */
-    bool up;              /* a fresh handshake, and a stream that is there or was moments ago */
-    bool heard;           /* a valid heartbeat in the last 6 s */
+    uint32_t older_index;      /* with SAME_KEY and SAME_ADDRESS: the member that keeps it */
+    bool up;                   /* a fresh handshake, and a stream that is there or was moments ago */
+    bool wanted;               /* the device should have it */
+    bool heard;                /* a valid heartbeat in the last 6 s */
+    uint64_t heartbeat_age_ms; /* CORE_NEVER when none was valid */
+    bool hears_us;             /* heard: its view has this node */
     enum core_link_state link;
     bool link_dialed;                   /* UP: we dialed it */
     uint64_t link_since_ms;             /* UP, WAITING: since when */
+    bool link_ours;                     /* we dial; else it does, unless it fails to for 15 s */
+    uint64_t next_dial_ms;              /* when we dial next (again, or to renew), CORE_NEVER: not planned */
     uint32_t link_failures;             /* breaks and failed dials since the last stream that held */
     char link_text[CORE_LINK_TEXT_MAX]; /* the last failure, "" when there was none */
     uint64_t handshake_age_s;           /* CORE_NEVER when none was seen */

@@ -5,6 +5,7 @@
 #include "agent/core/address.h"
 #include "agent/core/csk.h"
 #include "agent/core/device.h"
+#include "agent/core/links.h"
 #include "agent/core/liveness.h"
 #include "agent/core/members.h"
 #include "agent/core/rotation.h"
@@ -81,7 +82,12 @@ bool core_member_at(const struct core *core, uint32_t index, struct core_member 
         .refusal = row->refusal,
         .older_index = row->older_index,
         .up = row->up,
+        .wanted = row->wanted,
         .heard = row->beat.up,
+        .heartbeat_age_ms = row->beat.known ? core->now_ms - row->beat.heard_ms : CORE_NEVER,
+        .hears_us = liveness_hears_us(core, index),
+        .link_ours = links_ours(core, row),
+        .next_dial_ms = timers_due(&core->links.dials, index),
         .link = status_link(row),
         .link_dialed = row->link.dialed,
         .link_since_ms = row->link.since_ms,

@@ -6,6 +6,7 @@
 #include "agent/meshctl/act.h"
 #include "agent/meshctl/completion.h"
 #include "agent/meshctl/look.h"
+#include "agent/meshctl/why.h"
 
 #define ANSWER_TIMEOUT_MS 5000
 
@@ -23,6 +24,10 @@ const struct command commands[] = {
     {"status", "", 0, 0, "", "c", true, look_at_status, "what the node is and does", ""},
     {"peers", "", 0, 0, "", "", true, look_at_peers, "the other members: address, state, transport, traffic",
      ""},
+    {"why", "PEER", 1, 1, "PEER", "", true, why_explain,
+     "the path to a member, and the first layer of it that fails",
+     "PEER is an index, a mesh address, or the first digits of a member id or a member contract.\nExit code "
+     "3 when the path does not work.\n"},
     {"events", "", 0, 0, "", "f", true, look_at_events, "the peers as an application is told of them", ""},
     {"indexer", "", 0, 0, "", "", true, look_at_indexer,
      "where its events come from: endpoint, key, lag, last checkpoint", ""},

@@ -13,7 +13,6 @@
 
 #define SHORT_BYTES 6 /* of an id, in tables */
 #define LABEL "%-16s "
-#define AMOUNT_SIZE 32
 #define ETHER_SIZE 48
 
 /* ---- Text ---- */
@@ -32,28 +31,28 @@ static void print_key(const char *label, const uint8_t key[32])
     printf(LABEL "%s\n", label, base64);
 }
 
-static const char *format_amount(uint64_t bytes, char out[AMOUNT_SIZE])
+static const char *format_amount(uint64_t bytes, char out[SHOW_AMOUNT_SIZE])
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     double amount = (double)bytes;
     size_t unit = 0;
     for (; amount >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
         amount /= 1024;
-    snprintf(out, AMOUNT_SIZE, unit ? "%.1f %s" : "%.0f %s", amount, units[unit]);
+    snprintf(out, SHOW_AMOUNT_SIZE, unit ? "%.1f %s" : "%.0f %s", amount, units[unit]);
     return out;
 }
 
-static const char *format_age(uint64_t seconds, char out[AMOUNT_SIZE])
+const char *show_format_age(uint64_t seconds, char out[SHOW_AMOUNT_SIZE])
 {
     const uint64_t minutes = seconds / 60, hours = minutes / 60, days = hours / 24;
     if (days)
-        snprintf(out, AMOUNT_SIZE, "%" PRIu64 "d %" PRIu64 "h", days, hours % 24);
+        snprintf(out, SHOW_AMOUNT_SIZE, "%" PRIu64 "d %" PRIu64 "h", days, hours % 24);
     else if (hours)
-        snprintf(out, AMOUNT_SIZE, "%" PRIu64 "h %" PRIu64 "m", hours, minutes % 60);
+        snprintf(out, SHOW_AMOUNT_SIZE, "%" PRIu64 "h %" PRIu64 "m", hours, minutes % 60);
     else if (minutes)
-        snprintf(out, AMOUNT_SIZE, "%" PRIu64 "m %" PRIu64 "s", minutes, seconds % 60);
+        snprintf(out, SHOW_AMOUNT_SIZE, "%" PRIu64 "m %" PRIu64 "s", minutes, seconds % 60);
     else
-        snprintf(out, AMOUNT_SIZE, "%" PRIu64 "s", seconds);
+        snprintf(out, SHOW_AMOUNT_SIZE, "%" PRIu64 "s", seconds);
     return out;
 }
 
@@ -77,7 +76,7 @@ static void show_self_text(const api_Self *self)
 
 void show_status_text(const api_Status *status, const api_Self *self)
 {
-    char age[AMOUNT_SIZE];
+    char age[SHOW_AMOUNT_SIZE];
     printf(LABEL "%s\n", "phase", api_phase_name(status->phase));
     print_if_any("reason", status->reason);
     if (self)
@@ -98,12 +97,12 @@ void show_status_text(const api_Status *status, const api_Self *self)
            status->registry_version);
     print_if_any("chain error", status->chain_error);
     print_if_any("device error", status->device_error);
-    printf(LABEL "%s, up for %s\n", "agent", status->agent_version, format_age(status->uptime_s, age));
+    printf(LABEL "%s, up for %s\n", "agent", status->agent_version, show_format_age(status->uptime_s, age));
 }
 
 void show_indexer_text(const api_Indexer *indexer)
 {
-    char age[AMOUNT_SIZE];
+    char age[SHOW_AMOUNT_SIZE];
     const uint64_t now_s = (uint64_t)time(NULL);
     if (!indexer) {
         printf(LABEL "%s\n", "indexer", "none: no registry is configured");
@@ -118,7 +117,7 @@ void show_indexer_text(const api_Indexer *indexer)
     }
     if (indexer->checkpoint_block)
         printf(LABEL "block %" PRIu64 ", made %s ago\n", "last checkpoint", indexer->checkpoint_block,
-               format_age(now_s > indexer->checkpoint_time ? now_s - indexer->checkpoint_time : 0, age));
+               show_format_age(now_s > indexer->checkpoint_time ? now_s - indexer->checkpoint_time : 0, age));
     printf(LABEL "%" PRIu64 ", of them confirmed by sample %" PRIu64 ", not answered %" PRIu64 "\n", "pushes",
            indexer->pushes, indexer->confirmed, indexer->unanswered);
     printf(LABEL "%" PRIu64 "\n", "alarms", indexer->alarms);
@@ -137,25 +136,25 @@ void show_peers_header(void)
 }
 
 /* Datagrams that the transport dropped, and its round trip; dashes when it does not know the peer. */
-static void format_stream(const api_Peer *peer, char dropped[AMOUNT_SIZE], char rtt[AMOUNT_SIZE])
+static void format_stream(const api_Peer *peer, char dropped[SHOW_AMOUNT_SIZE], char rtt[SHOW_AMOUNT_SIZE])
 {
     const api_Stream *stream = &peer->stream;
-    snprintf(dropped, AMOUNT_SIZE, "-");
-    snprintf(rtt, AMOUNT_SIZE, "-");
+    snprintf(dropped, SHOW_AMOUNT_SIZE, "-");
+    snprintf(rtt, SHOW_AMOUNT_SIZE, "-");
     if (!peer->has_stream)
         return;
-    snprintf(dropped, AMOUNT_SIZE, "%" PRIu64,
+    snprintf(dropped, SHOW_AMOUNT_SIZE, "%" PRIu64,
              stream->dropped_late + stream->dropped_full + stream->dropped_down + stream->dropped_malformed);
     if (stream->rtt_us)
-        snprintf(rtt, AMOUNT_SIZE, "%.1f ms", stream->rtt_us / 1000.0);
+        snprintf(rtt, SHOW_AMOUNT_SIZE, "%.1f ms", stream->rtt_us / 1000.0);
 }
 
 void show_peer_text(const api_Peer *peer)
 {
-    char id[2 * SHORT_BYTES + 1], age[AMOUNT_SIZE] = "never", rx[AMOUNT_SIZE], tx[AMOUNT_SIZE];
-    char dropped[AMOUNT_SIZE], rtt[AMOUNT_SIZE];
+    char id[2 * SHORT_BYTES + 1], age[SHOW_AMOUNT_SIZE] = "never", rx[SHOW_AMOUNT_SIZE], tx[SHOW_AMOUNT_SIZE];
+    char dropped[SHOW_AMOUNT_SIZE], rtt[SHOW_AMOUNT_SIZE];
     if (peer->has_handshake_age_s)
-        format_age(peer->handshake_age_s, age);
+        show_format_age(peer->handshake_age_s, age);
     format_stream(peer, dropped, rtt);
     printf("%5" PRIu32 "  %-12s  %-15s  %-5s  %-9s  %-9s  %10s  %10s  %8s  %7s  %s\n", peer->index,
            format_short_id(peer->member_id, id), peer->mesh_ipv4, peer->up ? "up" : "down",
@@ -257,7 +256,7 @@ static void add_flag(json_object *object, const char *name, bool flag)
 #define ADD_HEX(object, message, field)                                                                      \
     json_object_object_add(object, #field, hex_of((message)->field, sizeof((message)->field)))
 
-static void print_object(json_object *object)
+void show_object(json_object *object)
 {
     puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
     json_object_put(object);
@@ -293,7 +292,7 @@ static json_object *object_of_rotation(const api_Rotation *rotation)
 
 void show_rotation_json(const api_Rotation *rotation)
 {
-    print_object(object_of_rotation(rotation));
+    show_object(object_of_rotation(rotation));
 }
 
 void show_status_json(const api_Status *status, const api_Self *self)
@@ -322,7 +321,7 @@ void show_status_json(const api_Status *status, const api_Self *self)
     json_object_object_add(object, "rotation",
                            status->has_rotation ? object_of_rotation(&status->rotation) : NULL);
     json_object_object_add(object, "self", self ? object_of_self(self) : NULL);
-    print_object(object);
+    show_object(object);
 }
 
 static json_object *object_of_stream(const api_Stream *stream)
@@ -339,7 +338,7 @@ static json_object *object_of_stream(const api_Stream *stream)
     return object;
 }
 
-static json_object *object_of_peer(const api_Peer *peer)
+json_object *show_object_of_peer(const api_Peer *peer)
 {
     json_object *object = json_object_new_object();
     add_count(object, "index", peer->index);
@@ -368,12 +367,12 @@ void show_csk_json(const api_ClusterSharedKey *csk)
     json_object *object = json_object_new_object();
     add_count(object, "generation", csk->generation);
     ADD_HEX(object, csk, key);
-    print_object(object);
+    show_object(object);
 }
 
 void show_peer_json(const api_Peer *peer)
 {
-    print_object(object_of_peer(peer));
+    show_object(show_object_of_peer(peer));
 }
 
 void show_event_json(const api_PeerEvent *event)
@@ -382,10 +381,10 @@ void show_event_json(const api_PeerEvent *event)
     add_text(object, "event", api_peer_event_name(event->kind));
     add_count(object, "unix_ms", event->unix_ms);
     if (event->has_peer)
-        json_object_object_add(object, "peer", object_of_peer(&event->peer));
+        json_object_object_add(object, "peer", show_object_of_peer(&event->peer));
     if (event->kind == api_PeerEvent_Kind_LOST)
         add_count(object, "lost", event->lost);
-    print_object(object);
+    show_object(object);
 }
 
 void show_indexer_json(const api_Indexer *indexer)
@@ -404,7 +403,7 @@ void show_indexer_json(const api_Indexer *indexer)
         add_count(object, "alarms", indexer->alarms);
         add_text(object, "error", indexer->error);
     }
-    print_object(object);
+    show_object(object);
 }
 
 void show_operation_json(const api_Operation *operation)
@@ -422,5 +421,5 @@ void show_operation_json(const api_Operation *operation)
     add_text(object, "cost_wei", operation->cost_wei);
     add_text(object, "sponsor", operation->sponsor);
     add_text(object, "problem", operation->problem);
-    print_object(object);
+    show_object(object);
 }

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "agent/indexer/subscription.h"
+#include "agent/shell/explain.h"
 #include "agent/shell/history.h"
 #include "agent/shell/mesh.h"
 #include "agent/shell/onchain.h"
@@ -171,14 +172,10 @@ static bool read_stream(const struct views *views, uint32_t index, api_Stream *o
     return true;
 }
 
-static bool get_peer(void *user, uint32_t index, api_Peer *out)
+void views_fill_peer(const struct views *views, const struct core_member *member, api_Peer *out)
 {
-    const struct views *views = user;
-    struct core_member member;
-    if (!core_member_at(views->core, index, &member) || member.is_self)
-        return false;
-    const struct core_record *record = &member.record;
-    out->index = index;
+    const struct core_record *record = &member->record;
+    out->index = member->index;
     memcpy(out->member_id, record->member_id.b, sizeof(out->member_id));
     memcpy(out->member_contract, record->member_contract.b, sizeof(out->member_contract));
     memcpy(out->attestor_id, record->attestor_id.b, sizeof(out->attestor_id));
@@ -186,19 +183,33 @@ static bool get_peer(void *user, uint32_t index, api_Peer *out)
     memcpy(out->x_pubkey, record->x_pubkey.b, sizeof(out->x_pubkey));
     memcpy(out->ed25519_pubkey, record->ed25519_pubkey.b, sizeof(out->ed25519_pubkey));
     api_write_ipv4(record->mesh_ip, out->mesh_ipv4);
-    api_write_ipv6(member.mesh_ip6, out->mesh_ipv6);
+    api_write_ipv6(member->mesh_ip6, out->mesh_ipv6);
     out->registered_at = record->registered_at;
     out->removed = record->removed;
-    out->up = member.up;
-    out->transport = member.link == CORE_LINK_UP ? api_Peer_Transport_GATEWAY : api_Peer_Transport_NONE;
-    out->has_handshake_age_s = member.handshake_age_s != CORE_NEVER;
+    out->up = member->up;
+    out->transport = member->link == CORE_LINK_UP ? api_Peer_Transport_GATEWAY : api_Peer_Transport_NONE;
+    out->has_handshake_age_s = member->handshake_age_s != CORE_NEVER;
     if (out->has_handshake_age_s)
-        out->handshake_age_s = member.handshake_age_s;
-    out->rx_bytes = member.rx_bytes;
-    out->tx_bytes = member.tx_bytes;
-    out->has_stream = read_stream(views, index, &out->stream);
-    write_problem(&member, out->problem, sizeof(out->problem));
+        out->handshake_age_s = member->handshake_age_s;
+    out->rx_bytes = member->rx_bytes;
+    out->tx_bytes = member->tx_bytes;
+    out->has_stream = read_stream(views, member->index, &out->stream);
+    write_problem(member, out->problem, sizeof(out->problem));
+}
+
+static bool get_peer(void *user, uint32_t index, api_Peer *out)
+{
+    const struct views *views = user;
+    struct core_member member;
+    if (!core_member_at(views->core, index, &member) || member.is_self)
+        return false;
+    views_fill_peer(views, &member, out);
     return true;
+}
+
+static api_Error_Code explain_peer(void *user, const char *name, api_PeerPath *out)
+{
+    return explain_fill_path(user, name, out);
 }
 
 static bool get_operation(void *user, uint32_t index, api_Operation *out)
@@ -394,6 +405,7 @@ struct api_source views_api_source(struct views *views)
         .key_generation = key_generation,
         .get_key = get_key,
         .rotate_wireguard_key = rotate_wireguard_key,
+        .explain_peer = explain_peer,
         .user = views,
     };
 }

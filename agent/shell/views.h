@@ -29,6 +29,9 @@ struct views {
 struct api_source views_api_source(struct views *views);
 struct http_source views_http_source(struct views *views);
 
+/* What is shown of a member; `out` is zeroed. */
+void views_fill_peer(const struct views *views, const struct core_member *member, api_Peer *out);
+
 api_PeerEvent_Kind views_peer_event_kind(enum core_peer_event event);
 
 /* The core's clock: milliseconds of CLOCK_BOOTTIME. */

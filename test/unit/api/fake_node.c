@@ -1,6 +1,7 @@
 #include "test/unit/api/fake_node.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void get_status(void *user, api_Status *out)
@@ -95,6 +96,14 @@ static api_Error_Code rotate_wireguard_key(void *user, api_Rotation *out)
     return api_Error_Code_UNSPECIFIED;
 }
 
+static api_Error_Code explain_peer(void *user, const char *name, api_PeerPath *out)
+{
+    const uint32_t index = (uint32_t)atoi(name);
+    out->has_peer = get_peer(user, index, &out->peer);
+    out->device_in_place = out->heard = out->hears_us = true;
+    return out->has_peer ? api_Error_Code_UNSPECIFIED : api_Error_Code_NOT_FOUND;
+}
+
 struct api_source fake_node_source(struct fake_node *node)
 {
     return (struct api_source){
@@ -106,6 +115,7 @@ struct api_source fake_node_source(struct fake_node *node)
         .key_generation = key_generation,
         .get_key = get_key,
         .rotate_wireguard_key = rotate_wireguard_key,
+        .explain_peer = explain_peer,
         .user = node,
     };
 }

@@ -217,6 +217,7 @@ static void core_fill_node_action(struct core *core, struct core_action *action)
     } else if (action->type == CORE_TELL_EXIT) {
         action->exit.code = core->exit_code;
         action->exit.text = core->exit_text;
+        action->exit.removed = core->exit_removed;
     }
 }
 

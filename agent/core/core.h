@@ -296,6 +296,7 @@ struct core_action {
         struct {
             int code;
             const char *text; /* valid until the next core_step */
+            bool removed;     /* from the cluster: the device is to carry nothing any more */
         } exit;               /* TELL_EXIT: code is of crypto/am_error.h */
     };
 };

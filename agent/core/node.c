@@ -74,6 +74,7 @@ void node_identity_failed(struct core *core, const struct core_failure *failure)
 
 static void node_exit_removed(struct core *core)
 {
+    core->exit_removed = true;
     core_exit(core, AM_ECONFIG,
               "this node was removed from the cluster; it can join again only as a new member, with a new "
               "contract");

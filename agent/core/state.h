@@ -277,6 +277,7 @@ struct core {
     struct outbox outbox;
     struct rotation rotation;
     int exit_code;
+    bool exit_removed;
     char exit_text[CORE_TEXT_MAX];
     char phase_text[CORE_TEXT_MAX];
 };

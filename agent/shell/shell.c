@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "agent/api/server.h"
+#include "agent/backend.h"
 #include "agent/core/core.h"
 #include "agent/http.h"
 #include "agent/indexer/subscription.h"
@@ -204,7 +205,12 @@ static void tell_withheld(struct shell *shell, const struct core_action *action)
 
 static void tell_exit(struct shell *shell, const struct core_action *action)
 {
+    struct am_err err;
     log_error("agent.giving_up", log_text("reason", action->exit.text));
+    event_del(shell->apply); /* no pass comes behind this */
+    event_del(shell->apply_peers);
+    if (action->exit.removed && tunnels_silence(shell->tunnels, &err) != 0)
+        log_error("device.failed", log_text("reason", err.text));
     shell->exit_code = action->exit.code;
     event_base_loopexit(shell->base, NULL);
 }
@@ -464,19 +470,6 @@ static bool open_core(struct shell *shell)
     shell->views.user = shell;
     return shell->core && shell->deadline && shell->apply && shell->apply_peers && shell->observe &&
            shell->undialed;
-}
-
-static enum wg_backend_kind backend_kind(enum config_backend backend)
-{
-    switch (backend) {
-    case CONFIG_BACKEND_KERNEL:
-        return WG_BACKEND_KERNEL;
-    case CONFIG_BACKEND_USERSPACE:
-        return WG_BACKEND_USERSPACE;
-    case CONFIG_BACKEND_AUTO:
-        return WG_BACKEND_AUTO;
-    }
-    abort();
 }
 
 static int open_tunnels(struct shell *shell, struct am_err *err)

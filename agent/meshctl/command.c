@@ -5,6 +5,7 @@
 
 #include "agent/meshctl/act.h"
 #include "agent/meshctl/completion.h"
+#include "agent/meshctl/doctor.h"
 #include "agent/meshctl/look.h"
 #include "agent/meshctl/why.h"
 
@@ -15,6 +16,7 @@ const struct option_text options[] = {
     {'j', "json", NULL, "one JSON object per line"},
     {'h', "help", NULL, "this text"},
     {'c', "check", NULL, "exit with 3 unless the node is healthy"},
+    {'C', "config", "FILE", "the agent's configuration instead of /etc/attestmesh/agent.env"},
     {'f', "follow", NULL, "go on with every change from now on"},
     {'y', "yes", NULL, "do it without asking"},
 };
@@ -41,9 +43,15 @@ const struct command commands[] = {
      "Waits for the end of it; interrupted, the agent goes on. Traffic pauses for moments while the peers "
      "and this\n"
      "node change over. Only for root and the agent's user.\n"},
-    {"down", "", 0, 0, "", "", false, act_down, "remove the WireGuard device of an agent that was stopped",
-     "Addresses and routes go with the device. It is the one in WG_INTERFACE (else attestmesh0), made by\n"
-     "WG_BACKEND (else auto).\n"},
+    {"down", "", 0, 0, "", "C", false, act_down, "remove the WireGuard device of an agent that was stopped",
+     "Addresses and routes go with the device. Which one it is, the agent's configuration says, or "
+     "WG_INTERFACE and\n"
+     "WG_BACKEND alone; attestmesh0 and auto otherwise. Nothing else is touched.\n"},
+    {"doctor", "", 0, 0, "", "C", false, doctor_run,
+     "check what the agent needs of this machine and its services, and say what to fix",
+     "Reads the agent's configuration from the environment and the file, and changes nothing. The agent need "
+     "not\n"
+     "run. One line for each check: ok, warn or FAIL; exit code 3 when one fails.\n"},
     {"completion", "SHELL", 1, 1, "bash zsh fish", "", false, completion_print,
      "print the completion script for bash, zsh or fish",
      "bash: source <(meshctl completion bash)\n"

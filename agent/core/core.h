@@ -445,7 +445,6 @@ struct core_member {
     enum core_refusal refusal;
     uint32_t older_index;      /* with SAME_KEY and SAME_ADDRESS: the member that keeps it */
     bool up;                   /* a fresh handshake, and a stream that is there or was moments ago */
-    bool wanted;               /* the device should have it */
     bool heard;                /* a valid heartbeat in the last 6 s */
     uint64_t heartbeat_age_ms; /* CORE_NEVER when none was valid */
     bool hears_us;             /* heard: its view has this node */

@@ -82,7 +82,6 @@ bool core_member_at(const struct core *core, uint32_t index, struct core_member 
         .refusal = row->refusal,
         .older_index = row->older_index,
         .up = row->up,
-        .wanted = row->wanted,
         .heard = row->beat.up,
         .heartbeat_age_ms = row->beat.known ? core->now_ms - row->beat.heard_ms : CORE_NEVER,
         .hears_us = liveness_hears_us(core, index),

@@ -189,6 +189,7 @@ static struct core_record record_of_member(const struct cluster_member *member)
 static void answer_self(struct onchain *onchain, struct secret *wireguard)
 {
     if (onchain->self.present && onchain->self.wg_generation != CORE_WG_FOREIGN) {
+        log_info("identity.adopted", log_uint("wg_generation", onchain->self.wg_generation));
         secret_free(onchain->wireguard);
         onchain->wireguard = wireguard;
     }

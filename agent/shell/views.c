@@ -386,6 +386,11 @@ static void add_metrics(void *user, struct http_metrics *metrics)
                      "1 when the cluster shared key is held.", status.csk_acquired);
     http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_csk_generation",
                      "Generation of the cluster shared key on chain.", status.csk_chain_generation);
+    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_wg_generation", "Of the WireGuard key in use.",
+                     status.wg_generation);
+    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_rotation_failed",
+                     "1 when the last rotation of the WireGuard key failed.",
+                     status.rotation == CORE_ROTATION_FAILED);
     add_transport_metrics(metrics, &sum);
     if (views->mesh) {
         struct mesh_counters counters;

@@ -15,6 +15,7 @@ const SCENARIOS = [
   "sponsor",
   "indexer",
   "rotation",
+  "operator",
   "refusal",
   "key",
 ];

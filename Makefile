@@ -7,7 +7,7 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 
 .PHONY: all setup contracts build asan demo test test-unit test-sim test-e2e test-kernel test-contracts test-worker \
-	test-asan bench bench-reconcile bench-transport fuzz gas image fmt lint clean
+	test-asan bench bench-indexer bench-reconcile bench-transport bench-build soak fuzz gas image fmt lint clean
 
 all: build
 
@@ -40,10 +40,18 @@ test-asan: asan
 bench: build bench-reconcile
 	test/bench/run
 
-bench-transport: contracts
+bench-build: contracts
 	test -f build-bench/build.ninja || meson setup build-bench -Dbench=true
-	ninja -C build-bench -j $(JOBS) test/bench/bench_attack test/bench/bench_load test/bench/bench_node
+	ninja -C build-bench -j $(JOBS) bench indexer/attestmesh-indexer
+
+bench-transport: bench-build
 	BUILD=build-bench test/bench/transport/run
+
+soak: bench-build
+	BUILD=build-bench BENCH_ROUNDS=1 test/bench/transport/run soak
+
+bench-indexer: bench-build
+	BUILD=build-bench test/bench/indexer/run
 
 bench-reconcile:
 	test/bench/reconcile

@@ -2,6 +2,8 @@
 #include <event2/event.h>
 #include <event2/thread.h>
 #include <getopt.h>
+#include <linux/capability.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +12,7 @@
 
 #include "agent/config.h"
 #include "agent/config_variable.h"
+#include "agent/confine.h"
 #include "agent/log.h"
 #include "agent/shell/shell.h"
 #include "crypto/secret.h"
@@ -71,15 +74,37 @@ static struct event *watch_signal(struct event_base *base, int signal_number)
     return event;
 }
 
+static void warn_of_unlocked_secrets(void)
+{
+    const uint64_t limit = secret_lock_limit();
+    if (limit < SECRET_LOCKED_MAX)
+        log_warn("agent.secrets_unlocked", log_uint("memlock", limit), log_uint("wanted", SECRET_LOCKED_MAX),
+                 log_text("remedy", "raise RLIMIT_MEMLOCK (containers: --ulimit memlock), or have no swap"));
+}
+
+/* What is left opens a port, sets up the device and enlarges UDP buffers. */
+static int give_up_privileges(const struct config *config, const struct shell *shell, struct am_err *err)
+{
+    struct confine_options options = {.capabilities = CONFINE_CAPABILITY(CAP_NET_ADMIN),
+                                      .starts_programs = shell_starts_programs(shell)};
+    if (config->wg_tcp_port < IPPORT_RESERVED || config->wg_listen_port < IPPORT_RESERVED)
+        options.capabilities |= CONFINE_CAPABILITY(CAP_NET_BIND_SERVICE);
+    return confine_process(&options, err);
+}
+
 static int run(const struct config *config)
 {
     struct am_err err = {.code = -1, .text = "out of memory"};
     struct event_base *base = event_base_new();
     struct event *term = base ? watch_signal(base, SIGTERM) : NULL;
     struct event *interrupt = base ? watch_signal(base, SIGINT) : NULL;
+    struct event *refused = NULL;
     struct shell *shell = term && interrupt ? shell_new(base, config, &err) : NULL;
     int status;
-    if (shell) {
+    if (shell && give_up_privileges(config, shell, &err) == 0)
+        refused = confine_watch(base);
+    if (refused) {
+        warn_of_unlocked_secrets();
         log_info("agent.started", log_text("version", ATTESTMESH_VERSION));
         shell_start(shell);
         event_base_dispatch(base);
@@ -88,6 +113,8 @@ static int run(const struct config *config)
         status = refuse_start(&err);
     }
     shell_free(shell);
+    if (refused)
+        event_free(refused);
     if (term)
         event_free(term);
     if (interrupt)

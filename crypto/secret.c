@@ -5,6 +5,19 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+/* As root the limit goes up; otherwise as far as whoever started us allows. */
+static void raise_lock_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_cur >= SECRET_LOCKED_MAX)
+        return;
+    const struct rlimit wanted = {SECRET_LOCKED_MAX, SECRET_LOCKED_MAX};
+    if (limit.rlim_max < SECRET_LOCKED_MAX && setrlimit(RLIMIT_MEMLOCK, &wanted) == 0)
+        return;
+    limit.rlim_cur = limit.rlim_max < SECRET_LOCKED_MAX ? limit.rlim_max : SECRET_LOCKED_MAX;
+    setrlimit(RLIMIT_MEMLOCK, &limit);
+}
+
 int secret_init(void)
 {
     static const struct rlimit no_core = {0, 0};
@@ -12,7 +25,14 @@ int secret_init(void)
         return -EIO;
     if (setrlimit(RLIMIT_CORE, &no_core) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
         return -errno;
+    raise_lock_limit();
     return 0;
+}
+
+uint64_t secret_lock_limit(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_MEMLOCK, &limit) == 0 ? limit.rlim_cur : 0;
 }
 
 struct secret *secret_new(void)

@@ -17,9 +17,15 @@ struct secret {
     uint8_t b[SECRET_SIZE];
 };
 
-/* Starts the cryptographic library, forbids core dumps of this process (RLIMIT_CORE 0, PR_SET_DUMPABLE 0).
- * Call once, before anything else of crypto/. Returns 0 or a negative errno. */
+#define SECRET_LOCKED_MAX 1048576 /* bytes that a program of ours may want to lock */
+
+/* Starts the cryptographic library, forbids core dumps of this process (RLIMIT_CORE 0, PR_SET_DUMPABLE 0),
+ * and raises RLIMIT_MEMLOCK to SECRET_LOCKED_MAX where it may. Call once, before anything else of crypto/.
+ * Returns 0 or a negative errno. */
 int secret_init(void);
+
+/* RLIMIT_MEMLOCK: below SECRET_LOCKED_MAX, some secrets may end up in swapped memory. */
+uint64_t secret_lock_limit(void);
 
 /* Zeroed 32 bytes of locked memory (locked as far as RLIMIT_MEMLOCK goes); NULL when memory can not be had.
  */

@@ -19,6 +19,7 @@ typedef int (*take_bytes_fn)(struct chain_read *read, const uint8_t *data, size_
                              struct chain_result *out, struct am_err *err);
 
 struct chain_read {
+    struct rpc *node;
     struct rpc_call *call;
     take_json_fn take_json; /* one of the two */
     take_bytes_fn take_bytes;
@@ -28,14 +29,6 @@ struct chain_read {
     chain_done_fn done;
     void *user;
 };
-
-static int take_id(json_object *value, struct chain_result *out, struct am_err *err)
-{
-    if (json_object_is_type(value, json_type_string) &&
-        quantity_parse_u64(json_object_get_string(value), &out->id))
-        return 0;
-    return am_fail(err, AM_EFORMAT, "eth_chainId: the result is no quantity");
-}
 
 static int take_tip(json_object *value, struct chain_result *out, struct am_err *err)
 {
@@ -150,6 +143,8 @@ static void on_result(void *user, const struct rpc_result *rpc)
         result.code = read->take_json ? read->take_json(rpc->value, &result, &err)
                                       : take_call_result(read, rpc->value, &result, &err);
     result.error = result.code ? err.text : NULL;
+    if (!result.code && read->take_json == take_block)
+        rpc_note_block(read->node, rpc->endpoint, result.block.number);
     read->done(read->user, &result);
     free(read->members);
     free(read);
@@ -164,6 +159,7 @@ static struct chain_read *start(struct rpc *node, const struct chain_read *wante
         return NULL;
     }
     *read = *wanted;
+    read->node = node;
     read->call = rpc_call(node, method, params, on_result, read);
     if (!read->call) {
         free(read);
@@ -172,15 +168,21 @@ static struct chain_read *start(struct rpc *node, const struct chain_read *wante
     return read;
 }
 
-static json_object *block_tag(uint64_t block)
+/* The latest block without a hash. */
+static json_object *block_param(const struct bytes32 *hash)
 {
-    const struct uint256 number = uint256_of_u64(block);
-    return block == CHAIN_LATEST ? json_object_new_string("latest") : field_of_quantity(&number);
+    if (!hash)
+        return json_object_new_string("latest");
+    json_object *param = json_object_new_object();
+    if (field_add(param, "blockHash", field_of_bytes(hash->b, sizeof(hash->b))))
+        return param;
+    json_object_put(param);
+    return NULL;
 }
 
 /* eth_call of `wanted->to`; frees the call data. */
 static struct chain_read *start_call(struct rpc *node, const struct chain_read *wanted,
-                                     struct abi_writer *data, uint64_t block)
+                                     struct abi_writer *data, const struct bytes32 *block)
 {
     json_object *params = json_object_new_array(), *call = json_object_new_object();
     const bool complete = !data->failed && field_add(call, "to", field_of_address(&wanted->to)) &&
@@ -190,25 +192,18 @@ static struct chain_read *start_call(struct rpc *node, const struct chain_read *
         json_object_put(call);
         call = NULL;
     }
-    if (!field_append(params, call) || !field_append(params, block_tag(block))) {
+    if (!field_append(params, call) || !field_append(params, block_param(block))) {
         json_object_put(params);
         return NULL;
     }
     return start(node, wanted, "eth_call", params);
 }
 
-struct chain_read *chain_read_id(struct rpc *node, chain_done_fn done, void *user)
-{
-    const struct chain_read wanted = {.take_json = take_id, .done = done, .user = user};
-    return start(node, &wanted, "eth_chainId", json_object_new_array());
-}
-
 struct chain_read *chain_read_block(struct rpc *node, chain_done_fn done, void *user)
 {
     const struct chain_read wanted = {.take_json = take_block, .done = done, .user = user};
     json_object *params = json_object_new_array();
-    if (!field_append(params, block_tag(CHAIN_LATEST)) ||
-        !field_append(params, json_object_new_boolean(false))) {
+    if (!field_append(params, block_param(NULL)) || !field_append(params, json_object_new_boolean(false))) {
         json_object_put(params);
         return NULL;
     }
@@ -228,7 +223,7 @@ struct chain_read *chain_read_nonce(struct rpc *node, const struct address *entr
         .take_bytes = take_nonce, .to = *entry_point, .done = done, .user = user};
     struct abi_writer data = {0};
     cluster_put_get_nonce(&data, sender);
-    return start_call(node, &wanted, &data, CHAIN_LATEST);
+    return start_call(node, &wanted, &data, NULL);
 }
 
 struct chain_read *chain_read_cluster(struct rpc *node, const struct address *member_contract,
@@ -238,11 +233,11 @@ struct chain_read *chain_read_cluster(struct rpc *node, const struct address *me
         .take_bytes = take_cluster, .to = *member_contract, .done = done, .user = user};
     struct abi_writer data = {0};
     cluster_put_cluster(&data);
-    return start_call(node, &wanted, &data, CHAIN_LATEST);
+    return start_call(node, &wanted, &data, NULL);
 }
 
 struct chain_read *chain_read_member(struct rpc *node, const struct address *cluster,
-                                     const struct address *member_contract, uint64_t block,
+                                     const struct address *member_contract, const struct bytes32 *block,
                                      chain_done_fn done, void *user)
 {
     const struct chain_read wanted = {.take_bytes = take_member, .to = *cluster, .done = done, .user = user};
@@ -252,8 +247,8 @@ struct chain_read *chain_read_member(struct rpc *node, const struct address *clu
 }
 
 struct chain_read *chain_read_state(struct rpc *node, const struct address *cluster,
-                                    const struct bytes32 *member_id, uint64_t block, chain_done_fn done,
-                                    void *user)
+                                    const struct bytes32 *member_id, const struct bytes32 *block,
+                                    chain_done_fn done, void *user)
 {
     const struct chain_read wanted = {.take_bytes = take_state, .to = *cluster, .done = done, .user = user};
     struct abi_writer data = {0};
@@ -262,7 +257,8 @@ struct chain_read *chain_read_state(struct rpc *node, const struct address *clus
 }
 
 struct chain_read *chain_read_page(struct rpc *node, const struct address *cluster, uint64_t offset,
-                                   uint64_t limit, uint64_t block, chain_done_fn done, void *user)
+                                   uint64_t limit, const struct bytes32 *block, chain_done_fn done,
+                                   void *user)
 {
     if (limit == 0 || limit > CHAIN_PAGE_MAX)
         return NULL;
@@ -280,7 +276,7 @@ struct chain_read *chain_read_indexer(struct rpc *node, const struct address *re
         .take_bytes = take_indexer, .to = *registry, .done = done, .user = user};
     struct abi_writer data = {0};
     cluster_put_indexer(&data);
-    return start_call(node, &wanted, &data, CHAIN_LATEST);
+    return start_call(node, &wanted, &data, NULL);
 }
 
 void chain_read_cancel(struct chain_read *read)

@@ -1,5 +1,6 @@
 /* Typed, asynchronous reads of a chain. Each is one JSON-RPC call; the answer is checked and decoded before
- * the callback sees it. Reads that must agree with each other are pinned to one block number. */
+ * the callback sees it. Reads that must agree with each other are pinned to one block by its hash (EIP-1898):
+ * an RPC that does not have that very block answers with an error. */
 #ifndef EVM_CHAIN_H
 #define EVM_CHAIN_H
 
@@ -11,7 +12,6 @@
 #include "evm/rpc.h"
 #include "evm/uint256.h"
 
-#define CHAIN_LATEST UINT64_MAX /* instead of a block number */
 #define CHAIN_PAGE_MAX                                                                                       \
     100 /* members asked for in one page; 288 bytes each in the answer, twice that in hex */
 
@@ -30,14 +30,13 @@ struct chain_page {
     uint64_t total; /* registry length, removed ones included */
 };
 
-/* `code` is 0, or: AM_EREVERT (reason in `error`), AM_EMISMATCH (no contract there), AM_EFORMAT, or one of
- * rpc_result's. The member that the read names is set when it is 0. */
+/* `code` is 0, or: AM_EREVERT (reason in `error`), AM_EMISMATCH (no contract there, or another chain),
+ * AM_EFORMAT, or one of rpc_result's. The member that the read names is set when it is 0. */
 struct chain_result {
     int code;
     const char *error; /* one line: what, where, why; NULL when code is 0 */
     uint32_t retry_after_s;
     union {
-        uint64_t id;
         struct chain_block block;
         struct uint256 number;
         struct address address;
@@ -51,10 +50,7 @@ struct chain_result {
 typedef void (*chain_done_fn)(void *user, const struct chain_result *result);
 
 /* All of them: `done` comes exactly once from the loop, unless the read is cancelled; NULL when memory is
- * short or too much is under way. `block` is a number or CHAIN_LATEST. */
-
-/* -> id */
-struct chain_read *chain_read_id(struct rpc *node, chain_done_fn done, void *user);
+ * short or too much is under way. `block` is a hash, NULL for the latest block. */
 
 /* The latest block -> block */
 struct chain_read *chain_read_block(struct rpc *node, chain_done_fn done, void *user);
@@ -72,17 +68,18 @@ struct chain_read *chain_read_cluster(struct rpc *node, const struct address *me
 
 /* memberOf(member_contract) -> member; its member_id is set from the record, all zero when there is none */
 struct chain_read *chain_read_member(struct rpc *node, const struct address *cluster,
-                                     const struct address *member_contract, uint64_t block,
+                                     const struct address *member_contract, const struct bytes32 *block,
                                      chain_done_fn done, void *user);
 
 /* nodeState(member_id) -> state */
 struct chain_read *chain_read_state(struct rpc *node, const struct address *cluster,
-                                    const struct bytes32 *member_id, uint64_t block, chain_done_fn done,
-                                    void *user);
+                                    const struct bytes32 *member_id, const struct bytes32 *block,
+                                    chain_done_fn done, void *user);
 
 /* membersPage(offset, limit), limit up to CHAIN_PAGE_MAX -> page */
 struct chain_read *chain_read_page(struct rpc *node, const struct address *cluster, uint64_t offset,
-                                   uint64_t limit, uint64_t block, chain_done_fn done, void *user);
+                                   uint64_t limit, const struct bytes32 *block, chain_done_fn done,
+                                   void *user);
 
 /* current() of the IndexerRegistry -> indexer */
 struct chain_read *chain_read_indexer(struct rpc *node, const struct address *registry, chain_done_fn done,

@@ -109,6 +109,20 @@ void eth_logs_free(struct eth_logs *logs)
     memset(logs, 0, sizeof(*logs));
 }
 
+static int compare_logs(const void *a, const void *b)
+{
+    const struct eth_log *const x = a, *const y = b;
+    if (x->block != y->block)
+        return x->block < y->block ? -1 : 1;
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+void eth_logs_sort(struct eth_log *items, size_t len)
+{
+    if (len > 1)
+        qsort(items, len, sizeof(*items), compare_logs);
+}
+
 int eth_header_parse(json_object *value, struct eth_header *out, struct am_err *err)
 {
     static const char call[] = "eth_getBlockByNumber";

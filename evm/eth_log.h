@@ -47,6 +47,9 @@ struct eth_header {
 int eth_logs_parse(json_object *value, size_t max, struct eth_logs *out, struct am_err *err);
 void eth_logs_free(struct eth_logs *logs);
 
+/* Puts logs into the chain's order: by block, then by index. */
+void eth_logs_sort(struct eth_log *items, size_t len);
+
 /* Reads the result of eth_getBlockByNumber. Returns 0 or AM_EFORMAT naming the field. */
 int eth_header_parse(json_object *value, struct eth_header *out, struct am_err *err);
 

@@ -18,10 +18,11 @@ static uint64_t delay_ms(const struct health_backoff *backoff, uint32_t failures
 void health_fail(struct health *health, const struct health_backoff *backoff, uint64_t now_ms,
                  uint32_t retry_after_s, uint32_t chance)
 {
-    const uint32_t wait_s =
-        retry_after_s < HEALTH_RETRY_AFTER_MAX_S ? retry_after_s : HEALTH_RETRY_AFTER_MAX_S;
+    const uint64_t wait_ms =
+        1000 *
+        (uint64_t)(retry_after_s < HEALTH_RETRY_AFTER_MAX_S ? retry_after_s : HEALTH_RETRY_AFTER_MAX_S);
     health->doubtful_until_ms = now_ms + delay_ms(backoff, health->failures, chance);
-    health->closed_until_ms = now_ms + (uint64_t)wait_s * 1000;
+    health->closed_until_ms = now_ms + wait_ms + chance % (wait_ms / 8 + 1);
     if (health->failures < UINT32_MAX)
         health->failures++;
 }

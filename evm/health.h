@@ -28,8 +28,8 @@ struct health_backoff {
 
 void health_succeed(struct health *health);
 
-/* Counts a failure. `retry_after_s` is the service's wish, 0 when it had none; `chance` is any random number.
- */
+/* Counts a failure. `retry_after_s` is the service's wish, 0 when it had none; jitter adds up to an eighth,
+ * so that not everybody comes back at once. `chance` is any random number. */
 void health_fail(struct health *health, const struct health_backoff *backoff, uint64_t now_ms,
                  uint32_t retry_after_s, uint32_t chance);
 

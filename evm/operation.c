@@ -360,7 +360,6 @@ static bool read_failed(struct operation *o, const struct chain_result *result)
     return result->code;
 }
 
-/* Twice the base fee lasts for the six full blocks in which it can double. */
 static void on_tip(void *user, const struct chain_result *result)
 {
     struct operation *o = user;

@@ -1,6 +1,10 @@
 /* One UserOperation from call data to receipt: nonce, fees, sponsor, estimate, signature, submission,
  * inclusion.
  *
+ * Fees (EIP-1559): the chain's suggested tip, and twice the latest base fee on top of it, which lasts for the
+ * six full blocks in which it can double; what a vendor asks for where it asks for more, or chooses and
+ * signs. An operation pays the base fee of its block, not the maximum.
+ *
  * The best sponsor that may be asked pays. An operation that is not included in time is sent again with the
  * same nonce and fees raised by an eighth; a lost reply is followed by looking for the receipt before
  * anything is sent again. What was sent is told before it is sent, so that a caller who keeps it can go on

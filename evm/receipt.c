@@ -42,7 +42,7 @@ static bool take_revert_log(json_object *log, const struct bytes32 *hash, char o
 static void find_reason(json_object *value, struct receipt *out)
 {
     json_object *logs;
-    snprintf(out->reason, sizeof(out->reason), "no reason given");
+    snprintf(out->reason, sizeof(out->reason), "no reason given, as when the gas limit is too low");
     if (!json_object_object_get_ex(value, "logs", &logs) || !json_object_is_type(logs, json_type_array))
         return;
     const size_t logs_len = json_object_array_length(logs);

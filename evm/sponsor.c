@@ -130,6 +130,22 @@ static json_object *bundler_params(const struct sponsor_request *request)
     return params_of(userop_to_json(request->op), request);
 }
 
+/* The call as the EntryPoint makes it, on its own: [{from, to, data}, block] */
+static json_object *call_params(const struct sponsor_request *request)
+{
+    const struct userop *op = request->op;
+    json_object *call = json_object_new_object(), *params = json_object_new_array();
+    const bool complete = field_add(call, "from", field_of_address(request->entry_point)) &&
+                          field_add(call, "to", field_of_address(&op->sender)) &&
+                          field_add(call, "data", field_of_bytes(op->call_data, op->call_data_len));
+    if (complete && field_append(params, call) && field_append(params, json_object_new_string("latest")))
+        return params;
+    if (!complete)
+        json_object_put(call);
+    json_object_put(params);
+    return NULL;
+}
+
 /* ERC-7677: [userOp, entryPoint, chainId, context] */
 static json_object *paymaster_params(const struct sponsor_request *request)
 {
@@ -150,6 +166,12 @@ static json_object *bare_operation(const struct userop *op)
     bare.has_paymaster = false;
     userop_set_placeholder_signature(&bare);
     return userop_to_json(&bare);
+}
+
+static json_object *no_params(const struct sponsor_request *request)
+{
+    (void)request;
+    return json_object_new_array();
 }
 
 /* pm_sponsorUserOperation: [userOp, entryPoint, {sponsorshipPolicyId, ...}] */
@@ -219,10 +241,27 @@ static int take_estimate(struct userop *op, json_object *answer, bool *final, st
     return userop_take_gas(op, answer, err);
 }
 
+/* A bundler may estimate as if others' operations came right before, which warm up what this one uses; it is
+ * paid for alone. */
+static int take_call_gas(struct userop *op, json_object *answer, bool *final, struct am_err *err)
+{
+    (void) final;
+    return userop_raise_call_gas(op, answer, err);
+}
+
 static int take_paymaster(struct userop *op, json_object *answer, bool *final, struct am_err *err)
 {
     (void) final;
     return userop_take_paymaster(op, answer, err);
+}
+
+/* {slow, standard, fast}, each with both fees; an operation below `slow` is refused. */
+static int take_prices(struct userop *op, json_object *answer, bool *final, struct am_err *err)
+{
+    json_object *fast = NULL;
+    (void) final;
+    json_object_object_get_ex(answer, "fast", &fast);
+    return userop_raise_fees_to(op, fast, err);
 }
 
 /* Gas and paymaster in one answer, signed together; fees when the service chose them. */
@@ -238,9 +277,10 @@ static int take_everything(struct userop *op, json_object *answer, bool *final, 
 static const struct sponsor_step erc7677_steps[] = {
     {.method = "pm_getPaymasterStubData", .params = paymaster_params, .take = take_stub},
     {.method = "eth_estimateUserOperationGas",
-     .at_bundler = true,
+     .service = SPONSOR_BUNDLER,
      .params = bundler_params,
      .take = take_estimate},
+    {.method = "eth_estimateGas", .service = SPONSOR_NODE, .params = call_params, .take = take_call_gas},
     {.method = "pm_getPaymasterData",
      .after_raise = true,
      .not_if_final = true,
@@ -256,6 +296,7 @@ static const struct sponsor_step alchemy_steps[] = {
 };
 
 static const struct sponsor_step pimlico_steps[] = {
+    {.method = "pimlico_getUserOperationGasPrice", .params = no_params, .take = take_prices},
     {.method = "pm_sponsorUserOperation",
      .after_raise = true,
      .params = pimlico_params,

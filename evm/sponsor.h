@@ -61,9 +61,12 @@ struct sponsor_request {
     bool fees_fixed; /* the operation replaces another: its fees are not the service's to choose */
 };
 
+/* Whom a step asks: the sponsor, or somebody who does his ordinary work and knows nothing of sponsors. */
+enum sponsor_service { SPONSOR_ITSELF, SPONSOR_BUNDLER, SPONSOR_NODE };
+
 struct sponsor_step {
     const char *method;
-    bool at_bundler;   /* a bundler's ordinary method, of which the sponsor knows nothing */
+    enum sponsor_service service;
     bool after_raise;  /* asked again when the fees were raised; the steps before it are not */
     bool not_if_final; /* left out when an earlier answer declared itself final */
     /* The call's parameters; NULL when memory is short. */

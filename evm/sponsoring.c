@@ -124,7 +124,7 @@ static void on_answer(void *user, const struct rpc_result *result)
     const struct sponsor_step *step = &current_steps(s, &len)[s->step];
     struct am_err err;
     s->call = NULL;
-    if (result->code && step->at_bundler) {
+    if (result->code && step->service != SPONSOR_ITSELF) {
         bundler_error_of_rpc(result, &err);
         step_failed(s, bundler_error_blames_paymaster(result), &err, result->retry_after_s);
     } else if (result->code) {
@@ -132,10 +132,22 @@ static void on_answer(void *user, const struct rpc_result *result)
             sponsor_error_of_rpc(result, &err) == AM_EREVERT && !bundler_error_blames_paymaster(result);
         step_failed(s, !reverts, &err, result->retry_after_s);
     } else if (take_answer(s, step, result->value, &err)) {
-        step_failed(s, !step->at_bundler, &err, 0);
+        step_failed(s, step->service == SPONSOR_ITSELF, &err, 0);
     } else {
         s->step++;
         ask_step(s);
+    }
+}
+
+static struct rpc *service_of(const struct sponsoring *s, const struct sponsor_step *step)
+{
+    switch (step->service) {
+    case SPONSOR_BUNDLER:
+        return s->services->bundler;
+    case SPONSOR_NODE:
+        return s->services->node;
+    default:
+        return s->current->rpc;
     }
 }
 
@@ -164,8 +176,7 @@ static void ask_step(struct sponsoring *s)
     s->step_fn(s->user, s->current, step->method);
     json_object *params = step->params(&request);
     if (params)
-        s->call = rpc_call(step->at_bundler ? s->services->bundler : s->current->rpc, step->method, params,
-                           on_answer, s);
+        s->call = rpc_call(service_of(s, step), step->method, params, on_answer, s);
     if (!s->call) {
         am_fail(&s->failure, -ENOMEM, "no memory for another request, or too many under way");
         s->retry_after_s = 0;

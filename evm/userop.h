@@ -14,6 +14,7 @@
 
 #define USEROP_CALL_DATA_MAX 16384
 #define USEROP_PAYMASTER_DATA_MAX 4096
+#define USEROP_CALL_GAS_RAISE_MAX 100000
 
 /* The chain's rule for signatures and packing: gas limits and fees below 2^128; what does not fit is refused
  * where it comes in. */
@@ -51,6 +52,11 @@ json_object *userop_to_json(const struct userop *op);
  * Returns 0 or AM_EFORMAT with the field's name. */
 int userop_take_gas(struct userop *op, json_object *estimate, struct am_err *err);
 
+/* Raises the call gas limit to what an eth_estimateGas result leaves for the call, and a little for what may
+ * change until it is included; by at most USEROP_CALL_GAS_RAISE_MAX, for some rollups count the transaction's
+ * data in. Returns 0 or AM_EFORMAT. */
+int userop_raise_call_gas(struct userop *op, json_object *estimate, struct am_err *err);
+
 /* Takes over paymaster and paymasterData of a sponsor's answer, and the paymaster's gas limits when it has
  * them. Returns 0 or AM_EFORMAT with the field's name. */
 int userop_take_paymaster(struct userop *op, json_object *answer, struct am_err *err);
@@ -59,7 +65,10 @@ int userop_take_paymaster(struct userop *op, json_object *answer, struct am_err 
  */
 int userop_take_fees(struct userop *op, json_object *answer, struct am_err *err);
 
-/* Raises both fees by an eighth, as replacing a pending operation demands. */
+/* Raises each fee to that of `prices` where it is lower. Returns 0 or AM_EFORMAT with the field's name. */
+int userop_raise_fees_to(struct userop *op, json_object *prices, struct am_err *err);
+
+/* Raises both fees by an eighth, as replacing a pending operation demands: bundlers want a tenth. */
 void userop_raise_fees(struct userop *op);
 
 /* Raises the fees, which are what the chain asks for now, to an eighth above those of a pending operation

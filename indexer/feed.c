@@ -10,6 +10,7 @@
 #include "agent/log.h"
 #include "evm/eth_log.h"
 #include "evm/field.h"
+#include "evm/log_filter.h"
 #include "evm/rpc.h"
 
 #define RETRY_MS 1000
@@ -100,30 +101,12 @@ static json_object *header_params(uint64_t number)
     return NULL;
 }
 
-static json_object *address_list(const struct watcher_ask *ask)
-{
-    json_object *list = json_object_new_array();
-    for (size_t i = 0; list && i < ask->addresses_len; i++) {
-        if (!field_append(list, field_of_address(&ask->addresses[i]))) {
-            json_object_put(list);
-            list = NULL;
-        }
-    }
-    return list;
-}
-
 static json_object *logs_params(const struct watcher_ask *ask)
 {
-    json_object *params = json_object_new_array(), *filter = json_object_new_object();
-    const bool placed = ask->by_hash
-                            ? field_add(filter, "blockHash", field_of_bytes(ask->hash.b, sizeof(ask->hash.b)))
-                            : field_add(filter, "fromBlock", quantity(ask->from)) &&
-                                  field_add(filter, "toBlock", quantity(ask->to));
-    const bool complete = field_add(filter, "address", address_list(ask)) && placed;
-    if (field_append(params, filter) && complete)
-        return params;
-    json_object_put(params);
-    return NULL;
+    const struct log_filter filter = {.addresses = ask->addresses, .addresses_len = ask->addresses_len};
+    return log_filter_params(
+        &filter,
+        &(struct log_place){.hash = ask->by_hash ? &ask->hash : NULL, .from = ask->from, .to = ask->to});
 }
 
 static struct rpc_call *ask_node(struct feed *feed, const struct watcher_ask *ask)

@@ -9,6 +9,7 @@
 #include <event2/util.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -146,17 +147,34 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 {
     struct hub *hub = user;
     (void)listener, (void)address, (void)len;
-    if (hub->stopping || hub->status.sessions >= HUB_SESSIONS_MAX) {
+    const bool is_full = hub->connections >= hub->connections_max;
+    if (hub->stopping || (is_full && hub->status.strangers == 0)) {
         hub->status.refused++;
         close(fd);
         return;
     }
-    if (hub->status.strangers >= HUB_STRANGERS_MAX) {
+    if (is_full || hub->status.strangers >= HUB_STRANGERS_MAX) {
         hub->status.refused++;
         session_free(TAILQ_FIRST(&hub->strangers));
     }
     if (session_new(hub, fd))
         hub->status.accepted++;
+}
+
+/* Out of files, say: not tried again before the next sweep. */
+static void on_accept_failed(struct evconnlistener *listener, void *user)
+{
+    (void)user;
+    log_warn("hub.accept_failed", log_text("reason", strerror(errno)));
+    evconnlistener_disable(listener);
+}
+
+static uint64_t connections_max(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= HUB_CONNECTIONS_MAX + HUB_FILES_RESERVED)
+        return HUB_CONNECTIONS_MAX;
+    return limit.rlim_cur > HUB_FILES_RESERVED ? limit.rlim_cur - HUB_FILES_RESERVED : 1;
 }
 
 static void on_sweep(evutil_socket_t fd, short what, void *user)
@@ -174,6 +192,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *user)
         session_free(session);
     while ((session = TAILQ_FIRST(&hub->members)) && now_ms - session->stamp_ms >= HUB_CHECKPOINT_MS)
         session_checkpoint(session, now_ms);
+    evconnlistener_enable(hub->listener);
     evtimer_add(hub->sweep, &interval);
 }
 
@@ -191,8 +210,10 @@ static int listen_on(struct hub *hub, const char *host, uint16_t port, struct am
     hub->listener = evconnlistener_new_bind(hub->base, on_accept, hub,
                                             LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE,
                                             BACKLOG, (struct sockaddr *)&address, len);
-    if (hub->listener)
+    if (hub->listener) {
+        evconnlistener_set_error_cb(hub->listener, on_accept_failed);
         return 0;
+    }
     const int code = errno ? -errno : -EADDRNOTAVAIL;
     return am_fail(err, code, "LISTEN_ADDR: can not listen on %s: %s", text, strerror(-code));
 }
@@ -206,6 +227,7 @@ int hub_new(struct event_base *base, const struct hub_config *config, struct hub
         return am_fail(err, -ENOMEM, "out of memory");
     hub->base = base;
     hub->config = *config;
+    hub->connections_max = connections_max();
     TAILQ_INIT(&hub->strangers);
     TAILQ_INIT(&hub->members);
     TAILQ_INIT(&hub->closing);

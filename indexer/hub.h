@@ -14,7 +14,8 @@
 #include "crypto/secret.h"
 #include "indexer/store.h"
 
-#define HUB_SESSIONS_MAX 25000
+#define HUB_CONNECTIONS_MAX 25000 /* or as many as files may be open, less those that others need */
+#define HUB_FILES_RESERVED 64
 #define HUB_STRANGERS_MAX 1024 /* connections without a Hello */
 #define HUB_HELLO_S 10         /* to handshake and say Hello */
 #define HUB_STALL_S 20

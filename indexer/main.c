@@ -1,12 +1,15 @@
 /* attestmesh-indexer: reads the configuration, then serves until a signal or a reason to give up. */
 #include <event2/event.h>
 #include <getopt.h>
+#include <linux/capability.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sysexits.h>
 
+#include "agent/confine.h"
 #include "crypto/secret.h"
 #include "indexer/service.h"
 
@@ -71,13 +74,25 @@ static void raise_file_limit(void)
     }
 }
 
+/* Subscribers are accepted later, once the key is known. */
+static int give_up_privileges(const struct indexer_config *config, struct am_err *err)
+{
+    struct confine_options options = {0};
+    if (config->listen_port < IPPORT_RESERVED)
+        options.capabilities = CONFINE_CAPABILITY(CAP_NET_BIND_SERVICE);
+    return confine_process(&options, err);
+}
+
 static int run(const struct indexer_config *config)
 {
     struct am_err err = {.code = -1, .text = "out of memory"};
     struct program program = {.base = event_base_new()};
+    struct event *refused = NULL;
     program.service = program.base ? service_new(program.base, config, &err) : NULL;
     int status = EXIT_FAILURE;
-    if (program.service) {
+    if (program.service && give_up_privileges(config, &err) == 0)
+        refused = confine_watch(program.base);
+    if (refused) {
         struct event *term = watch_signal(&program, SIGTERM), *interrupt = watch_signal(&program, SIGINT);
         log_info("indexer.started", log_text("version", ATTESTMESH_VERSION));
         event_base_dispatch(program.base);
@@ -91,6 +106,8 @@ static int run(const struct indexer_config *config)
         status = refuse_start(&err);
     }
     service_free(program.service);
+    if (refused)
+        event_free(refused);
     if (program.base)
         event_base_free(program.base);
     return status;

@@ -187,20 +187,20 @@ static void on_identity(void *user, struct identity *identity, const struct am_e
     serve(service);
 }
 
-static void on_chain_id(void *user, const struct chain_result *result)
+/* An endpoint that answers has shown its chain before. */
+static void on_block(void *user, const struct chain_result *result)
 {
     struct service *service = user;
     struct am_err err;
+    if (result->code == AM_EMISMATCH) {
+        am_fail(&err, AM_ECONFIG, "%s: correct RPC_URL or CHAIN_ID", result->error);
+        give_up(service, &err);
+        return;
+    }
     if (result->code) {
         log_warn("chain.failed", log_text("reason", result->error));
         snprintf(service->reason, sizeof(service->reason), "%s", result->error);
         schedule(service->chain_retry, CHAIN_RETRY_S);
-        return;
-    }
-    if (result->id != service->config->chain_id) {
-        am_fail(&err, AM_ECONFIG, "RPC_URL serves chain %llu, but CHAIN_ID is %llu: correct one of them",
-                (unsigned long long)result->id, (unsigned long long)service->config->chain_id);
-        give_up(service, &err);
         return;
     }
     service->chain_checked = true;
@@ -211,8 +211,14 @@ static void check_chain(evutil_socket_t fd, short what, void *user)
 {
     struct service *service = user;
     (void)fd, (void)what;
-    if (!chain_read_id(service->node, on_chain_id, service))
+    if (!chain_read_block(service->node, on_block, service))
         schedule(service->chain_retry, CHAIN_RETRY_S);
+}
+
+static void on_wrong_chain(void *user, const char *origin, uint64_t chain_id)
+{
+    (void)user;
+    log_error("rpc.wrong_chain", log_text("endpoint", origin), log_uint("chain_id", chain_id));
 }
 
 /* ---- The registry ---- */
@@ -294,6 +300,7 @@ static int open_services(struct service *service, struct am_err *err)
     if (!service->node || !service->identity)
         return am_fail(err, -ENOMEM, "RPC_URL can not be used, or out of memory");
     rpc_set_answer_max(service->node, RPC_ANSWER_MAX);
+    rpc_expect_chain(service->node, config->chain_id, on_wrong_chain, NULL);
     return ops_new(service->base, config->health_host, config->health_port, fill_view, service, &service->ops,
                    err);
 }

@@ -55,6 +55,7 @@ static void leave_lists(struct session *session)
 void session_free(struct session *session)
 {
     leave_lists(session);
+    session->hub->connections--;
     bufferevent_free(session->stream);
     free(session);
 }
@@ -294,6 +295,7 @@ struct session *session_new(struct hub *hub, int fd)
     *session = (struct session){.hub = hub, .stream = stream, .stamp_ms = hub_now_ms()};
     TAILQ_INSERT_TAIL(&hub->strangers, session, link);
     hub->status.strangers++;
+    hub->connections++;
     bufferevent_openssl_set_allow_dirty_shutdown(stream, 1);
     bufferevent_setcb(stream, on_read, on_written, on_event, session);
     bufferevent_setwatermark(stream, EV_READ, 0, 2 * (WIRE_HELLO_MAX + FRAME_PREFIX_MAX));

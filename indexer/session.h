@@ -36,6 +36,7 @@ struct hub {
     struct session_list strangers, members, closing;
     struct rooms rooms;
     struct wire_checkpoint tip;
+    uint64_t connections, connections_max;
     bool stopping;
     struct hub_status status;
 };

@@ -59,8 +59,9 @@ static const char *const texts[STATEMENTS] = {
     [BLOCK_HASH] = "SELECT hash FROM blocks WHERE number = ?1",
     [OLDEST_BLOCK] = "SELECT min(number) FROM blocks",
     [CLUSTERS] = "SELECT address, block FROM clusters ORDER BY block",
-    [MEMBER] = "SELECT kind, block, key FROM logs WHERE cluster = ?1 AND subject = ?2 AND kind IN (1, 2, 4)"
-               " ORDER BY block, log_index",
+    /* Named, since SQLite would rather read the whole cluster in order. */
+    [MEMBER] = "SELECT kind, block, key FROM logs INDEXED BY logs_of_member"
+               " WHERE cluster = ?1 AND subject = ?2 AND kind IN (1, 2, 4) ORDER BY block, log_index",
     [LOGS] = "SELECT block, log_index, block_hash, kind, subject, frame FROM logs WHERE cluster = ?1"
              " AND (block, log_index) > (?2, ?3) AND (kind <> 7 OR subject = ?4) ORDER BY block, log_index",
 };

@@ -47,20 +47,6 @@ int unit_add(struct unit *unit, const struct eth_logs *logs, size_t max)
     return 0;
 }
 
-static int compare(const void *a, const void *b)
-{
-    const struct eth_log *const x = a, *const y = b;
-    if (x->block != y->block)
-        return x->block < y->block ? -1 : 1;
-    return (x->index > y->index) - (x->index < y->index);
-}
-
-void unit_sort(struct unit *unit)
-{
-    if (unit->logs_len > 1)
-        qsort(unit->logs, unit->logs_len, sizeof(*unit->logs), compare);
-}
-
 void unit_clear(struct unit *unit)
 {
     for (size_t i = 0; i < unit->data_len; i++)

@@ -25,9 +25,6 @@ bool unit_accepts(const struct unit *unit, const struct eth_log *log);
 /* Copies the logs in. -EMSGSIZE when there would be more than `max`; -ENOMEM. */
 int unit_add(struct unit *unit, const struct eth_logs *logs, size_t max);
 
-/* Into the order of the chain. */
-void unit_sort(struct unit *unit);
-
 void unit_clear(struct unit *unit);
 
 #endif

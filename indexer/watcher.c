@@ -167,7 +167,7 @@ static void commit(struct watcher *watcher, uint64_t now_ms)
 {
     struct unit *unit = &watcher->unit;
     const size_t known = watcher->clusters_known, found = watcher->clusters_len - known;
-    unit_sort(unit);
+    eth_logs_sort(unit->logs, unit->logs_len);
     const int code =
         watcher->sink.append(watcher->sink.user, &unit->end, found ? watcher->clusters + known : NULL, found,
                              unit->logs, unit->logs_len);

@@ -27,6 +27,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     restoreMocks: true,
     silent: "passed-only",
+    // A slow machine is no failure: the property tests take seconds on an idle one.
+    testTimeout: 120_000,
     // One file instead of hundreds, for each test file again.
     deps: {
       optimizer: { ssr: { enabled: true, include: ["viem", "@noble/curves/secp256k1", "fast-check"] } },

@@ -65,6 +65,9 @@ static void core_read_failed(struct core *core, const struct core_read_failure *
     case CORE_READ_SELF:
         node_self_failed(core, failure->text);
         return;
+    case CORE_READ_CHANGES:
+        registry_changes_failed(core);
+        return;
     case CORE_READ_STATE:
     case CORE_READ_PAGE:
         registry_read_failed(core, failure->text);
@@ -97,6 +100,9 @@ static void core_dispatch(struct core *core, const struct core_event *event)
         return;
     case CORE_EVENT_CHAIN_STATE:
         registry_chain_state(core, &event->chain);
+        return;
+    case CORE_EVENT_CHANGES:
+        registry_changes(core, &event->changes);
         return;
     case CORE_EVENT_MEMBERS_PAGE:
         registry_page(core, &event->page);
@@ -190,11 +196,11 @@ uint64_t core_deadline(const struct core *core)
 }
 
 static const enum core_action_type core_node_actions[] = {
-    CORE_DO_READ_IDENTITY,  CORE_DO_READ_SELF,    CORE_DO_REGISTER,    CORE_DO_READ_STATE,
-    CORE_DO_READ_PAGE,      CORE_DO_APPLY_DEVICE, CORE_DO_APPLY_PEERS, CORE_DO_OBSERVE_DEVICE,
-    CORE_DO_SEND_HEARTBEAT, CORE_DO_LOAD_CSK,     CORE_DO_DERIVE_CSK,  CORE_DO_COMMIT_CSK,
-    CORE_DO_PUBLISH_WG_KEY, CORE_TELL_CSK,        CORE_TELL_WITHHELD,  CORE_TELL_PHASE,
-    CORE_TELL_EXIT,
+    CORE_DO_READ_IDENTITY,  CORE_DO_READ_SELF,      CORE_DO_REGISTER,     CORE_DO_READ_STATE,
+    CORE_DO_READ_CHANGES,   CORE_DO_READ_PAGE,      CORE_DO_APPLY_DEVICE, CORE_DO_APPLY_PEERS,
+    CORE_DO_OBSERVE_DEVICE, CORE_DO_SEND_HEARTBEAT, CORE_DO_LOAD_CSK,     CORE_DO_DERIVE_CSK,
+    CORE_DO_COMMIT_CSK,     CORE_DO_PUBLISH_WG_KEY, CORE_TELL_CSK,        CORE_TELL_WITHHELD,
+    CORE_TELL_PHASE,        CORE_TELL_EXIT,
 };
 
 static void core_fill_node_action(struct core *core, struct core_action *action)
@@ -207,8 +213,10 @@ static void core_fill_node_action(struct core *core, struct core_action *action)
         action->wg_generation = core->rotation.generation;
     } else if (action->type == CORE_TELL_CSK) {
         action->csk = core->csk.held;
-    } else if (action->type == CORE_DO_READ_PAGE) {
+    } else if (action->type == CORE_DO_READ_PAGE || action->type == CORE_DO_READ_CHANGES) {
+        action->page.from = registry_changes_from(core);
         action->page.block = core->registry.target.block;
+        action->page.block_hash = core->registry.target.block_hash;
         action->page.offset = core->registry.next;
         action->page.limit = registry_page_rows(core);
     } else if (action->type == CORE_TELL_PHASE) {

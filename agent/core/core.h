@@ -31,6 +31,7 @@
 #include "crypto/bytes.h"
 
 #define CORE_MEMBERS_MAX 16384 /* registry rows a node can hold */
+#define CORE_NEWS_MAX 256      /* registry changes in one answer */
 #define CORE_PAGE_MAX 50    /* rows per page: 9 words each, so an answer is at most 14,496 bytes before hex */
 #define CORE_DIALS_MAX 64   /* dials in flight */
 #define CORE_CHANGES_MAX 64 /* changed peers that are applied one by one; more make a whole pass */
@@ -70,7 +71,8 @@ enum core_event_type {
     CORE_EVENT_REGISTER_FAILED, /* REGISTER */
     CORE_EVENT_CHAIN_STATE,     /* READ_STATE */
     CORE_EVENT_MEMBERS_PAGE,    /* READ_PAGE */
-    CORE_EVENT_READ_FAILED,     /* READ_SELF, READ_STATE or READ_PAGE */
+    CORE_EVENT_CHANGES,         /* READ_CHANGES */
+    CORE_EVENT_READ_FAILED,     /* READ_SELF, READ_STATE, READ_CHANGES or READ_PAGE */
     CORE_EVENT_DEVICE_APPLIED,  /* APPLY_DEVICE or APPLY_PEERS */
     CORE_EVENT_DEVICE_FAILED, /* APPLY_DEVICE, APPLY_PEERS or OBSERVE_DEVICE: nothing could be done at all */
     CORE_EVENT_DEVICE_OBSERVED,  /* OBSERVE_DEVICE */
@@ -119,6 +121,7 @@ struct core_failure {
 /* nodeState and the block it was read at. */
 struct core_chain_state {
     uint64_t block;
+    struct bytes32 block_hash;
     uint64_t version;
     struct bytes32 head;
     uint64_t members; /* registry length, removed ones included */
@@ -129,11 +132,46 @@ struct core_chain_state {
     struct bytes32 csk_commitment; /* zero while the generation is open */
 };
 
-/* The answer to READ_PAGE{offset, limit, block}, read at that block. `records` live during core_step only. */
+/* The answer to READ_PAGE, read at that very block, not at another of its number. `records` live during
+ * core_step only. */
 struct core_page {
     uint32_t offset;
     uint64_t total;
     const struct core_record *records;
+    size_t records_len;
+};
+
+enum core_change_type {
+    CORE_CHANGE_REGISTERED,
+    CORE_CHANGE_REMOVED,
+    CORE_CHANGE_WG_KEY,
+    CORE_CHANGE_ED25519_KEY,
+    CORE_CHANGE_CSK_ROTATED,
+    CORE_CHANGE_CSK_COMMITTED
+};
+
+/* An event of the cluster that made one version of its registry. */
+struct core_change {
+    enum core_change_type type;
+    union {
+        struct core_record registered; /* all but mesh_ip and registered_at, which the event does not have */
+        struct bytes32 removed;        /* the member's id */
+        struct {
+            struct bytes32 member_id;
+            struct bytes32 pubkey;
+        } key; /* WG_KEY, ED25519_KEY */
+        struct {
+            uint64_t generation;
+            struct bytes32 commitment; /* CSK_COMMITTED */
+        } csk;
+    };
+};
+
+/* The answer to READ_CHANGES. Everything lives during core_step only. */
+struct core_changes {
+    const struct core_change *items; /* the newest ones, at most CORE_NEWS_MAX, in the chain's order */
+    size_t items_len;
+    const struct core_record *records; /* the rows asked for */
     size_t records_len;
 };
 
@@ -199,7 +237,7 @@ struct core_csk_failure {
     const char *text; /* copied; "" for a cache that simply has no such key */
 };
 
-enum core_read { CORE_READ_SELF, CORE_READ_STATE, CORE_READ_PAGE };
+enum core_read { CORE_READ_SELF, CORE_READ_STATE, CORE_READ_CHANGES, CORE_READ_PAGE };
 
 struct core_read_failure {
     enum core_read what;
@@ -214,6 +252,7 @@ struct core_event {
         struct core_self self;         /* SELF_RECORD */
         struct core_chain_state chain; /* CHAIN_STATE */
         struct core_page page;         /* MEMBERS_PAGE */
+        struct core_changes changes;   /* CHANGES */
         struct core_read_failure read_failure; /* READ_FAILED */
         struct core_apply_result applied;      /* DEVICE_APPLIED */
         struct core_observation observed;      /* DEVICE_OBSERVED */
@@ -231,7 +270,8 @@ enum core_action_type {
     CORE_DO_READ_IDENTITY,      /* guest agent, chain id, cluster of the member contract */
     CORE_DO_READ_SELF,          /* memberOf(own contract) */
     CORE_DO_REGISTER,           /* build the proof, sponsor, sign, submit, await the receipt */
-    CORE_DO_READ_STATE,         /* nodeState and the block number it belongs to */
+    CORE_DO_READ_STATE,         /* nodeState and the block it belongs to */
+    CORE_DO_READ_CHANGES,       /* the events of page.from..page.block, and membersPage at that block */
     CORE_DO_READ_PAGE,          /* membersPage at `page.block` */
     CORE_DO_APPLY_DEVICE,       /* make the device what core_device and core_next_desired_peer say now */
     CORE_DO_APPLY_PEERS,        /* the same for those peers only which core_next_changed_peer names */
@@ -278,10 +318,12 @@ struct core_action {
     enum core_action_type type;
     union {
         struct {
-            uint64_t block;
+            uint64_t from;  /* READ_CHANGES */
+            uint64_t block; /* that of the last CHAIN_STATE */
+            struct bytes32 block_hash;
             uint32_t offset;
-            uint32_t limit;
-        } page;                 /* READ_PAGE */
+            uint32_t limit;     /* READ_CHANGES: may be 0 */
+        } page;                 /* READ_CHANGES, READ_PAGE */
         uint32_t index;         /* SET_STREAM_PEER, REMOVE_STREAM_PEER, DIAL, TELL_REFUSED */
         uint32_t wg_generation; /* PUBLISH_WG_KEY */
         struct {

@@ -44,16 +44,24 @@ static uint32_t *members_address_bucket(struct members *members, uint32_t addres
     return &members->address_buckets[address & (members->capacity - 1)];
 }
 
+static uint32_t *members_id_bucket(const struct members *members, const struct bytes32 *member_id)
+{
+    return &members->id_buckets[be32_read(member_id->b) & (members->capacity - 1)];
+}
+
 static void members_link_row(struct members *members, uint32_t index)
 {
     struct row *row = &members->rows[index];
     uint32_t *key = members_key_bucket(members, &row->record.wg_pubkey);
     uint32_t *address = members_address_bucket(members, row->record.mesh_ip);
+    uint32_t *id = members_id_bucket(members, &row->record.member_id);
 
     row->same_key_next = *key;
     *key = index;
     row->same_address_next = *address;
     *address = index;
+    row->same_id_next = *id;
+    *id = index;
 }
 
 static void members_unlink_row(struct members *members, uint32_t index)
@@ -68,12 +76,16 @@ static void members_unlink_row(struct members *members, uint32_t index)
     while (*at != index)
         at = &members->rows[*at].same_address_next;
     *at = row->same_address_next;
+    at = members_id_bucket(members, &row->record.member_id);
+    while (*at != index)
+        at = &members->rows[*at].same_id_next;
+    *at = row->same_id_next;
 }
 
 static void members_rebuild_buckets(struct members *members)
 {
     for (uint32_t i = 0; i < members->capacity; i++)
-        members->key_buckets[i] = members->address_buckets[i] = CORE_NO_INDEX;
+        members->key_buckets[i] = members->address_buckets[i] = members->id_buckets[i] = CORE_NO_INDEX;
     for (uint32_t i = 0; i < members->count; i++)
         if (!members->rows[i].record.removed)
             members_link_row(members, i);
@@ -90,19 +102,23 @@ int members_reserve(struct core *core, uint32_t count)
         return 0;
     uint32_t *keys = calloc(capacity, sizeof(*keys));
     uint32_t *addresses = calloc(capacity, sizeof(*addresses));
+    uint32_t *ids = calloc(capacity, sizeof(*ids));
     struct row *rows = NULL;
-    if (!keys || !addresses || timers_reserve(&core->links.dials, capacity) < 0 ||
+    if (!keys || !addresses || !ids || timers_reserve(&core->links.dials, capacity) < 0 ||
         liveness_reserve(&core->liveness, capacity) < 0 ||
         !(rows = reallocarray(members->rows, capacity, sizeof(*rows)))) {
         free(keys);
         free(addresses);
+        free(ids);
         return -ENOMEM;
     }
     free(members->key_buckets);
     free(members->address_buckets);
+    free(members->id_buckets);
     members->rows = rows;
     members->key_buckets = keys;
     members->address_buckets = addresses;
+    members->id_buckets = ids;
     members->capacity = capacity;
     members_rebuild_buckets(members);
     return 0;
@@ -113,6 +129,7 @@ void members_release(struct members *members)
     free(members->rows);
     free(members->key_buckets);
     free(members->address_buckets);
+    free(members->id_buckets);
 }
 
 /* The oldest other live row with the same key, CORE_NO_INDEX when there is none. */
@@ -248,6 +265,19 @@ static void members_retire(struct core *core, uint32_t index)
         members_ask(&core->members, index, ROW_TELL_REMOVED);
 }
 
+/* Makes a live member of the row's record. */
+static void members_enlist(struct core *core, uint32_t index)
+{
+    struct members *members = &core->members;
+    struct row *row = &members->rows[index];
+
+    members->live++;
+    members_link_row(members, index);
+    members_settle_rivals(core, row);
+    if (!row->is_self)
+        members_ask(members, index, ROW_TELL_JOINED);
+}
+
 static void members_append(struct core *core, uint32_t index, const struct core_record *record)
 {
     struct members *members = &core->members;
@@ -261,13 +291,8 @@ static void members_append(struct core *core, uint32_t index, const struct core_
     members->count = index + 1;
     if (members->used < members->count)
         members->used = members->count;
-    if (record->removed)
-        return;
-    members->live++;
-    members_link_row(members, index);
-    members_settle_rivals(core, row);
-    if (!row->is_self)
-        members_ask(members, index, ROW_TELL_JOINED);
+    if (!record->removed)
+        members_enlist(core, index);
 }
 
 /* Whether both are of one member: these fields never change while it exists. */
@@ -275,8 +300,7 @@ static bool members_same(const struct core_record *a, const struct core_record *
 {
     return bytes32_equal(&a->member_id, &b->member_id) &&
            address_equal(&a->member_contract, &b->member_contract) &&
-           bytes32_equal(&a->x_pubkey, &b->x_pubkey) && a->mesh_ip == b->mesh_ip &&
-           (b->removed || !a->removed);
+           bytes32_equal(&a->x_pubkey, &b->x_pubkey) && a->mesh_ip == b->mesh_ip;
 }
 
 static void members_change_wg_key(struct core *core, uint32_t index, const struct bytes32 *key)
@@ -323,8 +347,13 @@ bool members_put(struct core *core, uint32_t index, const struct core_record *re
         return false;
     }
     row->record.registered_at = record->registered_at;
-    if (row->record.removed)
+    if (row->record.removed && record->removed)
         return true;
+    if (row->record.removed) { /* a reorganisation took the removal back */
+        row->record = *record;
+        members_enlist(core, index);
+        return true;
+    }
     if (record->removed) {
         members_retire(core, index);
         return true;
@@ -348,6 +377,16 @@ void members_truncate(struct core *core, uint32_t count)
     if (members->self != CORE_NO_INDEX && members->self >= count)
         members->self = CORE_NO_INDEX;
     members->count = count;
+}
+
+uint32_t members_find(const struct members *members, const struct bytes32 *member_id)
+{
+    if (members->capacity == 0)
+        return CORE_NO_INDEX;
+    uint32_t i = *members_id_bucket(members, member_id);
+    while (i != CORE_NO_INDEX && !bytes32_equal(&members->rows[i].record.member_id, member_id))
+        i = members->rows[i].same_id_next;
+    return i;
 }
 
 struct row *members_wanted_row(struct members *members, uint32_t index)

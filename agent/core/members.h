@@ -14,6 +14,9 @@ void members_release(struct members *members);
  * be given again once the shell has taken the actions that follow from that. */
 bool members_put(struct core *core, uint32_t index, const struct core_record *record);
 
+/* The index of the live member with this id, CORE_NO_INDEX when there is none. */
+uint32_t members_find(const struct members *members, const struct bytes32 *member_id);
+
 /* Removes the rows from `count` on: the chain does not have them any more. */
 void members_truncate(struct core *core, uint32_t count);
 

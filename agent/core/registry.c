@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "agent/core/head.h"
+#include "agent/core/journal.h"
 #include "agent/core/members.h"
 #include "agent/core/node.h"
 
@@ -13,6 +13,8 @@
 #define REGISTRY_EAGER_MS 15000      /* how far our RPC may be behind the indexer's */
 #define REGISTRY_SUSPECT_MS 20000    /* how far the indexer may be behind our RPC */
 #define REGISTRY_HINT_MS 500
+#define REGISTRY_PROVISIONAL 32 /* newest blocks that may still be reorganised */
+#define REGISTRY_SPAN_MAX 10000 /* blocks: beyond, pages are less work */
 #define REGISTRY_STALE_MS                                                                                    \
     60000 /* answers older than what we know are a lagging RPC for this long, then a reorg */
 
@@ -100,7 +102,8 @@ static uint32_t registry_rows(const struct core_chain_state *state)
 
 uint32_t registry_page_rows(const struct core *core)
 {
-    uint32_t left = registry_rows(&core->registry.target) - core->registry.next;
+    const uint32_t rows = registry_rows(&core->registry.target), next = core->registry.next;
+    const uint32_t left = rows > next ? rows - next : 0;
 
     return left < CORE_PAGE_MAX ? left : CORE_PAGE_MAX;
 }
@@ -110,34 +113,25 @@ static bool registry_same(const struct core_chain_state *a, const struct core_ch
     return a->version == b->version && bytes32_equal(&a->head, &b->head);
 }
 
-/* Every change raises the version by one. When the new versions are as many as the new members, all of them
- * may be registrations, and one page of new rows can prove it by the head. */
-static bool registry_extends(const struct core_chain_state *known, const struct core_chain_state *target)
+uint64_t registry_changes_from(const struct core *core)
 {
-    return target->members > known->members && target->members - known->members <= CORE_PAGE_MAX &&
-           target->members <= CORE_MEMBERS_MAX && target->removed == known->removed &&
-           target->version - known->version == target->members - known->members;
+    const struct registry *registry = &core->registry;
+    const uint64_t known = registry->known.block, target = registry->target.block;
+    const uint64_t last = known < target ? known : target;
+
+    return last > REGISTRY_PROVISIONAL ? last - REGISTRY_PROVISIONAL + 1 : 0;
 }
 
-/* Whether a commitment to the CSK is all that is new: then no row needs to be read. */
-static bool registry_only_committed(const struct core_chain_state *known,
-                                    const struct core_chain_state *target)
+/* Whether the changes between what is known and the target, or since they parted, are few enough to be read
+ * one by one. */
+static bool registry_is_near(const struct core *core)
 {
-    struct bytes32 head =
-        head_after_commitment(&known->head, target->version, target->csk_generation, &target->csk_commitment);
+    const struct core_chain_state *known = &core->registry.known, *target = &core->registry.target;
 
-    return target->version == known->version + 1 && target->members == known->members &&
-           target->removed == known->removed && bytes32_equal(&head, &target->head);
-}
-
-static bool registry_extension_proved(const struct registry *registry, const struct core_page *page)
-{
-    struct bytes32 head = registry->known.head;
-    uint64_t version = registry->known.version;
-
-    for (size_t i = 0; i < page->records_len; i++)
-        head = head_after_registration(&head, ++version, &page->records[i]);
-    return bytes32_equal(&head, &registry->target.head);
+    return core->registry.clean && target->version <= known->version + CORE_NEWS_MAX &&
+           target->version + core->journal.len >= known->version &&
+           target->members <= known->members + CORE_PAGE_MAX && target->members <= CORE_MEMBERS_MAX &&
+           target->block - registry_changes_from(core) <= REGISTRY_SPAN_MAX;
 }
 
 static void registry_finish(struct core *core)
@@ -151,7 +145,7 @@ static void registry_finish(struct core *core)
     node_check_self(core);
 }
 
-static void registry_continue(struct core *core)
+static void registry_read_pages(struct core *core)
 {
     struct registry *registry = &core->registry;
 
@@ -161,6 +155,25 @@ static void registry_continue(struct core *core)
     } else {
         registry_finish(core);
     }
+}
+
+static void registry_read_all(struct core *core)
+{
+    core->registry.next = 0;
+    registry_read_pages(core);
+}
+
+static void registry_read_target(struct core *core)
+{
+    struct registry *registry = &core->registry;
+
+    if (!registry_is_near(core)) {
+        registry_read_all(core);
+        return;
+    }
+    registry->intake = INTAKE_CHANGES;
+    registry->next = (uint32_t)registry->known.members;
+    core->pending |= ASK_READ_CHANGES;
 }
 
 /* Whether the answer is older than what is known, and still to be taken for a lagging RPC endpoint. */
@@ -203,6 +216,7 @@ void registry_chain_state(struct core *core, const struct core_chain_state *stat
     }
     if (registry->clean && registry_same(&registry->known, state)) {
         registry->known.block = state->block;
+        registry->known.block_hash = state->block_hash;
         registry_rest(core);
         return;
     }
@@ -212,11 +226,30 @@ void registry_chain_state(struct core *core, const struct core_chain_state *stat
         core_exit(core, -ENOMEM, "no memory for %" PRIu64 " members", state->members);
         return;
     }
-    registry->target_extends = registry->clean && registry_extends(&registry->known, state);
-    registry->next = registry->target_extends ? registry_rows(&registry->known) : 0;
-    if (registry->clean && registry_only_committed(&registry->known, state))
-        registry->next = registry_rows(state);
-    registry_continue(core);
+    registry_read_target(core);
+}
+
+void registry_changes_failed(struct core *core)
+{
+    if (core->registry.intake == INTAKE_CHANGES)
+        registry_read_all(core);
+}
+
+void registry_changes(struct core *core, const struct core_changes *changes)
+{
+    if (core->registry.intake != INTAKE_CHANGES)
+        return;
+    switch (journal_follow(core, changes)) {
+    case JOURNAL_FOLLOWED:
+        registry_finish(core);
+        return;
+    case JOURNAL_ROLLED_BACK: /* rows that came back are taken in once the shell has let the old ones go */
+        registry_read_target(core);
+        return;
+    case JOURNAL_BROKEN:
+        registry_read_all(core);
+        return;
+    }
 }
 
 void registry_page(struct core *core, const struct core_page *page)
@@ -230,19 +263,14 @@ void registry_page(struct core *core, const struct core_page *page)
         registry_read_failed(core, "membersPage: the page does not belong to the nodeState of its block");
         return;
     }
-    if (registry->target_extends && !registry_extension_proved(registry, page)) {
-        registry->target_extends = false; /* something else happened: read all */
-        registry->next = 0;
-        registry_continue(core);
-        return;
-    }
+    journal_forget(core);
     registry->clean = false;
     for (size_t i = 0; i < page->records_len; i++) {
         if (!members_put(core, registry->next, &page->records[i]))
             break;
         registry->next++;
     }
-    registry_continue(core);
+    registry_read_pages(core);
 }
 
 void registry_pump(struct core *core)

@@ -18,19 +18,20 @@ enum node_ask {
     ASK_READ_SELF = 1 << 1,
     ASK_REGISTER = 1 << 2,
     ASK_READ_STATE = 1 << 3,
-    ASK_READ_PAGE = 1 << 4,
-    ASK_APPLY_DEVICE = 1 << 5,
-    ASK_APPLY_PEERS = 1 << 6,
-    ASK_OBSERVE_DEVICE = 1 << 7,
-    ASK_SEND_HEARTBEAT = 1 << 8,
-    ASK_LOAD_CSK = 1 << 9,
-    ASK_DERIVE_CSK = 1 << 10,
-    ASK_COMMIT_CSK = 1 << 11,
-    ASK_PUBLISH_WG_KEY = 1 << 12,
-    TELL_CSK = 1 << 13,
-    TELL_WITHHELD = 1 << 14,
-    TELL_PHASE = 1 << 15,
-    TELL_EXIT = 1 << 16
+    ASK_READ_CHANGES = 1 << 4,
+    ASK_READ_PAGE = 1 << 5,
+    ASK_APPLY_DEVICE = 1 << 6,
+    ASK_APPLY_PEERS = 1 << 7,
+    ASK_OBSERVE_DEVICE = 1 << 8,
+    ASK_SEND_HEARTBEAT = 1 << 9,
+    ASK_LOAD_CSK = 1 << 10,
+    ASK_DERIVE_CSK = 1 << 11,
+    ASK_COMMIT_CSK = 1 << 12,
+    ASK_PUBLISH_WG_KEY = 1 << 13,
+    TELL_CSK = 1 << 14,
+    TELL_WITHHELD = 1 << 15,
+    TELL_PHASE = 1 << 16,
+    TELL_EXIT = 1 << 17
 };
 
 enum row_ask {
@@ -89,6 +90,7 @@ struct row {
     uint32_t older_index;
     uint32_t same_key_next; /* chain of live rows in one bucket */
     uint32_t same_address_next;
+    uint32_t same_id_next;
     struct link link;
     struct beat beat;
     struct pull pull;
@@ -108,6 +110,7 @@ struct members {
     uint32_t capacity; /* of rows, and the number of buckets; a power of two */
     uint32_t *key_buckets;
     uint32_t *address_buckets;
+    uint32_t *id_buckets;
     uint32_t live;
     uint32_t refused;
     uint32_t wanted;
@@ -239,7 +242,25 @@ struct node {
     bool first_converged;
 };
 
-enum intake { INTAKE_IDLE, INTAKE_STATE, INTAKE_PAGES };
+#define JOURNAL_MAX 64
+
+/* A change, and how things were before. */
+struct undo {
+    struct core_chain_state before;
+    uint32_t index;            /* of the row that it changed, CORE_NO_INDEX: none */
+    bool added;                /* the row is new */
+    struct core_record record; /* the row before, unless it is new */
+};
+
+/* The newest changes that were taken in one by one: change n, counted from the start, is at n % JOURNAL_MAX.
+ */
+struct journal {
+    struct undo changes[JOURNAL_MAX];
+    uint32_t end;
+    uint32_t len; /* how many before `end` are known */
+};
+
+enum intake { INTAKE_IDLE, INTAKE_STATE, INTAKE_CHANGES, INTAKE_PAGES };
 
 /* How the registry gets into the member table. */
 struct registry {
@@ -248,7 +269,6 @@ struct registry {
     bool clean;                    /* the member table is `known`, not a mixture with a read that broke off */
     struct core_chain_state known; /* valid when synced */
     struct core_chain_state target; /* being read */
-    bool target_extends;            /* the target adds registrations to `known` and nothing else */
     uint32_t next;                  /* row to read next */
     uint32_t failures;
     uint64_t poll_ms;
@@ -272,6 +292,7 @@ struct core {
     struct device device;
     struct node node;
     struct registry registry;
+    struct journal journal;
     struct liveness liveness;
     struct csk csk;
     struct outbox outbox;

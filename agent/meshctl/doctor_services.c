@@ -30,7 +30,8 @@ struct services {
     struct findings *findings;
     struct event_base *base;
     struct http_client *http;
-    struct rpc *chain; /* all of RPC_URL */
+    struct rpc *node; /* the first of RPC_URL that answers, and for the right chain */
+    size_t rpcs_failed;
     struct attestor *attestor;
     struct probe *probe;
     struct address member_contract, cluster;
@@ -48,30 +49,108 @@ static void expect(struct services *services, bool begun)
     services->short_of_memory |= !begun;
 }
 
+/* ---- What the chain says: membership, indexer ---- */
+
+static void on_member(void *user, const struct chain_result *result)
+{
+    struct services *services = user;
+    char text[ADDRESS_HEX_SIZE];
+    address_hex(&services->cluster, text);
+    if (result->code != 0)
+        finding_close(services->findings, services->membership, FINDING_FAIL, unreachable, "%s",
+                      result->error);
+    else if (bytes32_is_zero(&result->member.member_id))
+        finding_close(services->findings, services->membership, FINDING_OK, "",
+                      "not registered yet in cluster %s", text);
+    else if (result->member.removed)
+        finding_close(services->findings, services->membership, FINDING_FAIL,
+                      "it can join again only as a new member, with a new contract",
+                      "removed from cluster %s", text);
+    else
+        finding_close(services->findings, services->membership, FINDING_OK, "", "a member of cluster %s",
+                      text);
+}
+
+static void on_cluster(void *user, const struct chain_result *result)
+{
+    struct services *services = user;
+    static const char advice[] = "deploy a member contract for this app, or set MEMBER_CONTRACT";
+    char text[ADDRESS_HEX_SIZE];
+    services->cluster = result->address;
+    if (result->code != 0)
+        finding_close(services->findings, services->membership, FINDING_FAIL, advice, "%s", result->error);
+    else if (address_is_zero(&services->cluster))
+        finding_close(services->findings, services->membership, FINDING_FAIL, advice,
+                      "contract %s belongs to no cluster", address_hex(&services->member_contract, text));
+    else
+        expect(services, chain_read_member(services->node, &services->cluster, &services->member_contract,
+                                           NULL, on_member, services) != NULL);
+}
+
+static void on_indexer(void *user, const struct chain_result *result)
+{
+    struct services *services = user;
+    if (result->code != 0)
+        finding_close(services->findings, services->indexer, FINDING_FAIL, "correct INDEXER_REGISTRY", "%s",
+                      result->error);
+    else if (!*result->indexer.endpoint)
+        finding_close(services->findings, services->indexer, FINDING_WARN, "", "the registry names none");
+    else
+        finding_close(services->findings, services->indexer, FINDING_OK, "", "the registry names %s",
+                      result->indexer.endpoint);
+}
+
+/* As soon as a node of the chain and the contract are known. */
+static void read_membership(struct services *services)
+{
+    if (services->node && !address_is_zero(&services->member_contract))
+        expect(services,
+               chain_read_cluster(services->node, &services->member_contract, on_cluster, services) != NULL);
+}
+
+static void read_indexer(struct services *services)
+{
+    if (services->indexer)
+        expect(services, chain_read_indexer(services->node, &services->config->indexer_registry, on_indexer,
+                                            services) != NULL);
+}
+
 /* ---- RPC_URL: chain id, latest block ---- */
+
+static void rpc_failed(struct endpoint *endpoint, const char *advice, const char *text)
+{
+    static const char unknown[] = "unknown without an RPC endpoint";
+    struct services *services = endpoint->services;
+    finding_close(services->findings, endpoint->finding, FINDING_FAIL, advice, "%s", text);
+    if (++services->rpcs_failed < services->config->rpc_urls.len)
+        return;
+    finding_close(services->findings, services->membership, FINDING_WARN, "", unknown);
+    finding_close(services->findings, services->indexer, FINDING_WARN, "", unknown);
+}
+
+static void on_wrong_chain(void *user, const char *origin, uint64_t chain_id)
+{
+    struct endpoint *endpoint = user;
+    struct am_err err;
+    am_fail(&err, AM_EMISMATCH, "%s serves chain %" PRIu64 ", CHAIN_ID is %" PRIu64, origin, chain_id,
+            endpoint->services->config->chain_id);
+    rpc_failed(endpoint, "correct CHAIN_ID or RPC_URL", err.text);
+}
 
 static void on_block(void *user, const struct chain_result *result)
 {
     struct endpoint *endpoint = user;
-    if (result->code != 0)
-        finding_close(endpoint->services->findings, endpoint->finding, FINDING_FAIL, unreachable, "%s",
-                      result->error);
-    else
-        endpoint->block = result->block;
-}
-
-static void on_chain_id(void *user, const struct chain_result *result)
-{
-    struct endpoint *endpoint = user;
     struct services *services = endpoint->services;
+    if (result->code != 0 && endpoint->finding && endpoint->finding->state == FINDING_OPEN)
+        rpc_failed(endpoint, unreachable, result->error);
     if (result->code != 0)
-        finding_close(services->findings, endpoint->finding, FINDING_FAIL, unreachable, "%s", result->error);
-    else if (result->id != services->config->chain_id)
-        finding_close(services->findings, endpoint->finding, FINDING_FAIL, "correct CHAIN_ID or RPC_URL",
-                      "%s serves chain %" PRIu64 ", CHAIN_ID is %" PRIu64, endpoint->origin, result->id,
-                      services->config->chain_id);
-    else
-        expect(services, chain_read_block(endpoint->rpc, on_block, endpoint) != NULL);
+        return;
+    endpoint->block = result->block;
+    if (services->node)
+        return;
+    services->node = endpoint->rpc;
+    read_membership(services);
+    read_indexer(services);
 }
 
 /* The endpoint with the newest block; NULL when none has answered. */
@@ -184,13 +263,20 @@ static void ask_endpoint(struct endpoint *endpoint, const char *method, rpc_done
            endpoint->rpc && params && rpc_call(endpoint->rpc, method, params, done, endpoint) != NULL);
 }
 
+static void begin_rpc(struct endpoint *endpoint)
+{
+    if (!endpoint->rpc)
+        return;
+    rpc_expect_chain(endpoint->rpc, endpoint->services->config->chain_id, on_wrong_chain, endpoint);
+    expect(endpoint->services, chain_read_block(endpoint->rpc, on_block, endpoint) != NULL);
+}
+
 static void check_endpoints(struct services *services)
 {
     const struct config *config = services->config;
     for (size_t i = 0; i < config->rpc_urls.len; i++) {
         open_endpoint(services, &services->rpcs[i], "rpc", config->rpc_urls.items[i]);
-        expect(services, services->rpcs[i].rpc &&
-                             chain_read_id(services->rpcs[i].rpc, on_chain_id, &services->rpcs[i]) != NULL);
+        begin_rpc(&services->rpcs[i]);
     }
     services->clock = finding_open(services->findings, "clock");
     for (size_t i = 0; i < config->bundler_urls.len; i++) {
@@ -205,43 +291,7 @@ static void check_endpoints(struct services *services)
     }
 }
 
-/* ---- Guest agent, membership, gateway ---- */
-
-static void on_member(void *user, const struct chain_result *result)
-{
-    struct services *services = user;
-    char text[ADDRESS_HEX_SIZE];
-    address_hex(&services->cluster, text);
-    if (result->code != 0)
-        finding_close(services->findings, services->membership, FINDING_FAIL, unreachable, "%s",
-                      result->error);
-    else if (bytes32_is_zero(&result->member.member_id))
-        finding_close(services->findings, services->membership, FINDING_OK, "",
-                      "not registered yet in cluster %s", text);
-    else if (result->member.removed)
-        finding_close(services->findings, services->membership, FINDING_FAIL,
-                      "it can join again only as a new member, with a new contract",
-                      "removed from cluster %s", text);
-    else
-        finding_close(services->findings, services->membership, FINDING_OK, "", "a member of cluster %s",
-                      text);
-}
-
-static void on_cluster(void *user, const struct chain_result *result)
-{
-    struct services *services = user;
-    static const char advice[] = "deploy a member contract for this app, or set MEMBER_CONTRACT";
-    char text[ADDRESS_HEX_SIZE];
-    services->cluster = result->address;
-    if (result->code != 0)
-        finding_close(services->findings, services->membership, FINDING_FAIL, advice, "%s", result->error);
-    else if (address_is_zero(&services->cluster))
-        finding_close(services->findings, services->membership, FINDING_FAIL, advice,
-                      "contract %s belongs to no cluster", address_hex(&services->member_contract, text));
-    else
-        expect(services, chain_read_member(services->chain, &services->cluster, &services->member_contract,
-                                           CHAIN_LATEST, on_member, services) != NULL);
-}
+/* ---- Guest agent, gateway ---- */
 
 static void on_probed(void *user, enum probe_step reached, const char *reason)
 {
@@ -294,8 +344,7 @@ static void on_identity(void *user, const struct attest_identity *identity, cons
     services->member_contract = address_is_zero(configured) ? identity->app_id : *configured;
     finding_close(services->findings, services->guest_agent, FINDING_OK, "", "%s, app %s",
                   services->config->dstack_endpoint, address_hex(&identity->app_id, text));
-    expect(services,
-           chain_read_cluster(services->chain, &services->member_contract, on_cluster, services) != NULL);
+    read_membership(services);
     check_gateway(services);
 }
 
@@ -308,26 +357,11 @@ static void check_identity(struct services *services)
     expect(services, attestor_read_identity(services->attestor, on_identity, services) == 0);
 }
 
-static void on_indexer(void *user, const struct chain_result *result)
-{
-    struct services *services = user;
-    if (result->code != 0)
-        finding_close(services->findings, services->indexer, FINDING_FAIL, "correct INDEXER_REGISTRY", "%s",
-                      result->error);
-    else if (!*result->indexer.endpoint)
-        finding_close(services->findings, services->indexer, FINDING_WARN, "", "the registry names none");
-    else
-        finding_close(services->findings, services->indexer, FINDING_OK, "", "the registry names %s",
-                      result->indexer.endpoint);
-}
-
 static void check_indexer(struct services *services)
 {
     if (address_is_zero(&services->config->indexer_registry))
         return;
     services->indexer = finding_open(services->findings, "indexer");
-    expect(services, chain_read_indexer(services->chain, &services->config->indexer_registry, on_indexer,
-                                        services) != NULL);
 }
 
 /* ---- Life ---- */
@@ -339,16 +373,14 @@ static bool open_services(struct services *services)
     services->http = services->base ? http_client_new(services->base) : NULL;
     if (!services->http)
         return false;
-    services->chain = rpc_new(services->http, config->rpc_urls.items, config->rpc_urls.len);
     services->attestor = dstack_new(services->http, config->dstack_endpoint);
-    return services->chain && services->attestor;
+    return services->attestor;
 }
 
 static void close_services(struct services *services)
 {
     probe_free(services->probe);
     attestor_free(services->attestor);
-    rpc_free(services->chain);
     for (size_t i = 0; i < CONFIG_LIST_MAX; i++) {
         rpc_free(services->rpcs[i].rpc);
         rpc_free(services->bundlers[i].rpc);

@@ -20,6 +20,7 @@ struct probe {
     struct dial *dial;
     struct tls tls;
     bool has_tls;
+    struct tls_ticket ticket;
     struct bufferevent *stream;
     char host[TRANSPORT_HOST_SIZE];
 };
@@ -49,7 +50,7 @@ static void on_dialed(void *user, int fd, const char *reason)
         probe->done(probe->user, PROBE_CONNECT, reason);
         return;
     }
-    SSL *session = tls_connect(&probe->tls, fd, probe->host);
+    SSL *session = tls_connect(&probe->tls, fd, probe->host, &probe->ticket);
     if (session)
         probe->stream = bufferevent_openssl_socket_new(probe->base, fd, session, BUFFEREVENT_SSL_CONNECTING,
                                                        BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
@@ -93,6 +94,7 @@ void probe_free(struct probe *probe)
         bufferevent_free(probe->stream);
     event_base_loop(probe->base, EVLOOP_NONBLOCK); /* a cancelled name request ends from the loop */
     resolver_free(probe->resolver);
+    tls_ticket_clear(&probe->ticket);
     if (probe->has_tls)
         tls_clear(&probe->tls);
     free(probe);

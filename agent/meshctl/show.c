@@ -74,6 +74,19 @@ static void show_self_text(const api_Self *self)
     }
 }
 
+static void show_rpc_text(const api_RpcEndpoint *rpc)
+{
+    if (rpc->other_chain)
+        printf(LABEL "%s  set aside: it serves chain %" PRIu64 "\n", "rpc", rpc->endpoint, rpc->other_chain);
+    else if (!rpc->working)
+        printf(LABEL "%s  failing: %" PRIu64 " of %" PRIu64 " requests not answered\n", "rpc", rpc->endpoint,
+               rpc->failures, rpc->requests);
+    else if (rpc->lag)
+        printf(LABEL "%s  %" PRIu64 " blocks behind\n", "rpc", rpc->endpoint, rpc->lag);
+    else
+        printf(LABEL "%s\n", "rpc", rpc->endpoint);
+}
+
 void show_status_text(const api_Status *status, const api_Self *self)
 {
     char age[SHOW_AMOUNT_SIZE];
@@ -95,6 +108,8 @@ void show_status_text(const api_Status *status, const api_Self *self)
                status->rotation.error);
     printf(LABEL "%" PRIu64 ", registry version %" PRIu64 "\n", "block", status->block,
            status->registry_version);
+    for (size_t i = 0; i < status->rpc_count; i++)
+        show_rpc_text(&status->rpc[i]);
     print_if_any("chain error", status->chain_error);
     print_if_any("device error", status->device_error);
     printf(LABEL "%s, up for %s\n", "agent", status->agent_version, show_format_age(status->uptime_s, age));
@@ -295,6 +310,25 @@ void show_rotation_json(const api_Rotation *rotation)
     show_object(object_of_rotation(rotation));
 }
 
+static json_object *list_of_rpc(const api_Status *status)
+{
+    json_object *list = json_object_new_array();
+    for (size_t i = 0; i < status->rpc_count; i++) {
+        const api_RpcEndpoint *rpc = &status->rpc[i];
+        json_object *object = json_object_new_object();
+        add_text(object, "endpoint", rpc->endpoint);
+        add_flag(object, "working", rpc->working);
+        add_count(object, "other_chain", rpc->other_chain);
+        add_count(object, "requests", rpc->requests);
+        add_count(object, "failures", rpc->failures);
+        add_count(object, "rate_limits", rpc->rate_limits);
+        add_count(object, "block", rpc->block);
+        add_count(object, "lag", rpc->lag);
+        json_object_array_add(list, object);
+    }
+    return list;
+}
+
 void show_status_json(const api_Status *status, const api_Self *self)
 {
     json_object *object = json_object_new_object();
@@ -315,6 +349,7 @@ void show_status_json(const api_Status *status, const api_Self *self)
     add_count(object, "block", status->block);
     add_count(object, "registry_version", status->registry_version);
     add_text(object, "chain_error", status->chain_error);
+    json_object_object_add(object, "rpc", list_of_rpc(status));
     add_text(object, "device_error", status->device_error);
     add_count(object, "uptime_s", status->uptime_s);
     add_text(object, "agent_version", status->agent_version);

@@ -6,6 +6,7 @@
 #include "evm/pending.h"
 
 #define HISTORY_MAX 64
+#define HISTORY_BYTES_MAX (HISTORY_MAX * 640)
 
 enum history_outcome {
     HISTORY_PENDING,  /* under way */
@@ -42,6 +43,16 @@ void history_begin(struct history *history, const char *purpose, const struct by
 
 /* Notes how the operation that was begun last ended. */
 void history_end(struct history *history, const struct operation_result *result, uint64_t unix_ms);
+
+/* The whole history of an account as bytes, for a restart to find. No operation is under way. Returns the
+ * length. */
+size_t history_encode(const struct history *history, uint64_t chain_id, const struct address *account,
+                      uint8_t out[HISTORY_BYTES_MAX]);
+
+/* Returns 0, AM_EMISMATCH when it is another account's, or AM_EFORMAT when this is no such record; `out` is
+ * empty then. */
+int history_decode(const uint8_t *data, size_t len, uint64_t chain_id, const struct address *account,
+                   struct history *out, struct am_err *err);
 
 /* Oldest first; NULL at the end. */
 const struct history_entry *history_at(const struct history *history, size_t index);

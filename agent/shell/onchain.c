@@ -38,7 +38,7 @@ void onchain_answer_commit_failed(struct onchain *onchain, const char *text)
                                                  .csk_failure = {.what = CORE_CSK_COMMIT, .text = text}});
 }
 
-static void answer_read_failed(struct onchain *onchain, enum core_read what, const char *text)
+void onchain_answer_read_failed(struct onchain *onchain, enum core_read what, const char *text)
 {
     log_warn("chain.read_failed", log_text("reason", text));
     onchain_answer(onchain, &(struct core_event){.type = CORE_EVENT_READ_FAILED,
@@ -66,11 +66,13 @@ static void on_refusals(evutil_socket_t fd, short what, void *user)
     if (take_flag(&onchain->publish_refused))
         onchain_answer_failure(onchain, CORE_EVENT_WG_KEY_FAILED, text, true);
     if (take_flag(&onchain->self_refused))
-        answer_read_failed(onchain, CORE_READ_SELF, text);
+        onchain_answer_read_failed(onchain, CORE_READ_SELF, text);
     if (take_flag(&onchain->state_refused))
-        answer_read_failed(onchain, CORE_READ_STATE, text);
+        onchain_answer_read_failed(onchain, CORE_READ_STATE, text);
+    if (take_flag(&onchain->changes_refused))
+        onchain_answer_read_failed(onchain, CORE_READ_CHANGES, text);
     if (take_flag(&onchain->page_refused))
-        answer_read_failed(onchain, CORE_READ_PAGE, text);
+        onchain_answer_read_failed(onchain, CORE_READ_PAGE, text);
 }
 
 void onchain_expect(struct onchain *onchain, bool started, bool *flag)
@@ -81,7 +83,7 @@ void onchain_expect(struct onchain *onchain, bool started, bool *flag)
     event_active(onchain->refusals, EV_TIMEOUT, 0);
 }
 
-/* ---- Identity: chain id, clock, keys, cluster ---- */
+/* ---- Identity: chain, clock, keys, cluster ---- */
 
 static void on_cluster(void *user, const struct chain_result *result)
 {
@@ -131,6 +133,11 @@ static void on_clock(void *user, const struct chain_result *result)
     struct onchain *onchain = user;
     const uint64_t now_s = (uint64_t)time(NULL);
     struct am_err err;
+    if (result->code == AM_EMISMATCH) {
+        am_fail(&err, AM_ECONFIG, "%s: correct RPC_URL or CHAIN_ID", result->error);
+        onchain_answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, err.text, false);
+        return;
+    }
     if (result->code != 0) {
         onchain_answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, result->error, true);
         return;
@@ -146,44 +153,12 @@ static void on_clock(void *user, const struct chain_result *result)
                    &onchain->identity_refused);
 }
 
-static void on_chain_id(void *user, const struct chain_result *result)
+void onchain_read_identity(struct onchain *onchain)
 {
-    struct onchain *onchain = user;
-    struct am_err err;
-    if (result->code != 0) {
-        onchain_answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, result->error, true);
-        return;
-    }
-    if (result->id != onchain->config->chain_id) {
-        am_fail(&err, AM_EMISMATCH, "RPC_URL serves chain %llu, but CHAIN_ID is %llu: correct one of them",
-                (unsigned long long)result->id, (unsigned long long)onchain->config->chain_id);
-        onchain_answer_failure(onchain, CORE_EVENT_IDENTITY_FAILED, err.text, false);
-        return;
-    }
     onchain_expect(onchain, chain_read_block(onchain->node, on_clock, onchain), &onchain->identity_refused);
 }
 
-void onchain_read_identity(struct onchain *onchain)
-{
-    onchain_expect(onchain, chain_read_id(onchain->node, on_chain_id, onchain), &onchain->identity_refused);
-}
-
 /* ---- Own record, and the WireGuard generation it carries ---- */
-
-static struct core_record record_of_member(const struct cluster_member *member)
-{
-    return (struct core_record){
-        .member_id = member->member_id,
-        .attestor_id = member->attestor_id,
-        .member_contract = member->member_contract,
-        .mesh_ip = member->mesh_ip,
-        .registered_at = member->registered_at,
-        .x_pubkey = member->keys.x,
-        .wg_pubkey = member->keys.wg,
-        .ed25519_pubkey = member->keys.ed25519,
-        .removed = member->removed,
-    };
-}
 
 /* Key and record go together: until this answer, the device keeps the key that it has. */
 static void answer_self(struct onchain *onchain, struct secret *wireguard)
@@ -204,7 +179,7 @@ static void on_generation(void *user, struct secret *key, const struct am_err *e
     struct core_self *self = &onchain->self;
     struct bytes32 pubkey;
     if (!key) {
-        answer_read_failed(onchain, CORE_READ_SELF, err->text);
+        onchain_answer_read_failed(onchain, CORE_READ_SELF, err->text);
         return;
     }
     const bool matches =
@@ -234,10 +209,10 @@ static void on_self(void *user, const struct chain_result *result)
 {
     struct onchain *onchain = user;
     if (result->code != 0) {
-        answer_read_failed(onchain, CORE_READ_SELF, result->error);
+        onchain_answer_read_failed(onchain, CORE_READ_SELF, result->error);
         return;
     }
-    const struct core_record record = record_of_member(&result->member);
+    const struct core_record record = onchain_record(&result->member);
     const struct core_identity *identity = &onchain->identity;
     onchain->self = (struct core_self){.present = !bytes32_is_zero(&record.member_id), .record = record};
     const bool rotated = onchain->self.present && !record.removed &&
@@ -253,103 +228,9 @@ void onchain_read_self(struct onchain *onchain)
 {
     const struct core_identity *identity = &onchain->identity;
     onchain_expect(onchain,
-                   chain_read_member(onchain->node, &identity->cluster, &identity->member_contract,
-                                     CHAIN_LATEST, on_self, onchain),
+                   chain_read_member(onchain->node, &identity->cluster, &identity->member_contract, NULL,
+                                     on_self, onchain),
                    &onchain->self_refused);
-}
-
-/* ---- Registry state: one call while nothing changes; what changed is read again at one block ---- */
-
-static void answer_state(struct onchain *onchain)
-{
-    onchain_answer(onchain, &(struct core_event){.type = CORE_EVENT_CHAIN_STATE, .chain = onchain->state});
-}
-
-static void on_pinned_state(void *user, const struct chain_result *result)
-{
-    struct onchain *onchain = user;
-    if (result->code != 0) {
-        answer_read_failed(onchain, CORE_READ_STATE, result->error);
-        return;
-    }
-    const struct cluster_state *state = &result->state;
-    onchain->state = (struct core_chain_state){
-        .block = onchain->state_block,
-        .version = state->version,
-        .head = state->head,
-        .members = state->members,
-        .removed = state->removed,
-        .cidr_ip = state->cidr_ip,
-        .cidr_prefix = state->cidr_prefix,
-        .csk_generation = state->csk_generation,
-        .csk_commitment = state->csk_commitment,
-    };
-    answer_state(onchain);
-}
-
-static void on_state_block(void *user, const struct chain_result *result)
-{
-    struct onchain *onchain = user;
-    if (result->code != 0) {
-        answer_read_failed(onchain, CORE_READ_STATE, result->error);
-        return;
-    }
-    onchain->state_block = result->block.number;
-    onchain_expect(onchain,
-                   chain_read_state(onchain->node, &onchain->identity.cluster, &onchain->identity.member_id,
-                                    onchain->state_block, on_pinned_state, onchain),
-                   &onchain->state_refused);
-}
-
-static void on_latest_state(void *user, const struct chain_result *result)
-{
-    struct onchain *onchain = user;
-    if (result->code != 0) {
-        answer_read_failed(onchain, CORE_READ_STATE, result->error);
-        return;
-    }
-    const bool unchanged = onchain->state.block != 0 && result->state.version == onchain->state.version &&
-                           bytes32_equal(&result->state.head, &onchain->state.head);
-    if (unchanged)
-        answer_state(onchain);
-    else
-        onchain_expect(onchain, chain_read_block(onchain->node, on_state_block, onchain),
-                       &onchain->state_refused);
-}
-
-void onchain_read_state(struct onchain *onchain)
-{
-    onchain_expect(onchain,
-                   chain_read_state(onchain->node, &onchain->identity.cluster, &onchain->identity.member_id,
-                                    CHAIN_LATEST, on_latest_state, onchain),
-                   &onchain->state_refused);
-}
-
-static void on_page(void *user, const struct chain_result *result)
-{
-    struct onchain *onchain = user;
-    if (result->code != 0) {
-        answer_read_failed(onchain, CORE_READ_PAGE, result->error);
-        return;
-    }
-    const struct chain_page *page = &result->page;
-    const size_t count = page->count < CORE_PAGE_MAX ? page->count : CORE_PAGE_MAX;
-    for (size_t i = 0; i < count; i++)
-        onchain->page[i] = record_of_member(&page->members[i]);
-    onchain_answer(onchain, &(struct core_event){.type = CORE_EVENT_MEMBERS_PAGE,
-                                                 .page = {.offset = onchain->page_offset,
-                                                          .total = page->total,
-                                                          .records = onchain->page,
-                                                          .records_len = count}});
-}
-
-void onchain_read_page(struct onchain *onchain, uint64_t block, uint32_t offset, uint32_t limit)
-{
-    onchain->page_offset = offset;
-    onchain_expect(
-        onchain,
-        chain_read_page(onchain->node, &onchain->identity.cluster, offset, limit, block, on_page, onchain),
-        &onchain->page_refused);
 }
 
 struct attestor *onchain_attestor(const struct onchain *onchain)
@@ -379,6 +260,12 @@ const struct secret *onchain_wireguard_key(const struct onchain *onchain)
 
 /* ---- Life ---- */
 
+static void on_wrong_chain(void *user, const char *origin, uint64_t chain_id)
+{
+    (void)user;
+    log_error("rpc.wrong_chain", log_text("endpoint", origin), log_uint("chain_id", chain_id));
+}
+
 static int open_services(struct onchain *onchain, struct am_err *err)
 {
     const struct config *config = onchain->config;
@@ -388,8 +275,10 @@ static int open_services(struct onchain *onchain, struct am_err *err)
         return am_fail(err, -ENOMEM, "out of memory");
     onchain->node = rpc_new(onchain->http, config->rpc_urls.items, config->rpc_urls.len);
     onchain->attestor = dstack_new(onchain->http, config->dstack_endpoint);
-    if (!onchain->node || !onchain->attestor)
+    onchain->logs = onchain->node ? onchain_registry_logs(onchain) : NULL;
+    if (!onchain->node || !onchain->logs || !onchain->attestor)
         return am_fail(err, -ENOMEM, "out of memory");
+    rpc_expect_chain(onchain->node, config->chain_id, on_wrong_chain, NULL);
     onchain->operations = operations_new(onchain->base, config, onchain->http, onchain->node, err);
     return onchain->operations ? 0 : err->code;
 }
@@ -419,6 +308,7 @@ void onchain_free(struct onchain *onchain)
         return;
     operations_free(onchain->operations);
     attestor_free(onchain->attestor);
+    log_reader_free(onchain->logs);
     rpc_free(onchain->node);
     http_client_free(onchain->http);
     secret_free(onchain->wireguard);

@@ -50,8 +50,11 @@ void onchain_publish_wg_key(struct onchain *onchain, uint32_t generation);
 /* CHAIN_STATE, or READ_FAILED for CORE_READ_STATE. */
 void onchain_read_state(struct onchain *onchain);
 
-/* MEMBERS_PAGE as of `block`, or READ_FAILED for CORE_READ_PAGE. `limit` is at most CORE_PAGE_MAX. */
-void onchain_read_page(struct onchain *onchain, uint64_t block, uint32_t offset, uint32_t limit);
+/* CHANGES, or READ_FAILED for CORE_READ_CHANGES. */
+void onchain_read_changes(struct onchain *onchain, const struct core_action *action);
+
+/* MEMBERS_PAGE, or READ_FAILED for CORE_READ_PAGE. */
+void onchain_read_page(struct onchain *onchain, const struct core_action *action);
 
 /* The node behind RPC_URL, for others' reads; as long as this lives. */
 struct rpc *onchain_rpc(const struct onchain *onchain);

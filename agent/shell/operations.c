@@ -12,7 +12,9 @@
 #include "crypto/keccak.h"
 
 #define PENDING_FILE "pending-operation"
+#define HISTORY_FILE "operations"
 #define CHECKSUM_SIZE 32
+#define RECORD_MAX (HISTORY_BYTES_MAX > PENDING_BYTES_MAX ? HISTORY_BYTES_MAX : PENDING_BYTES_MAX)
 
 /* One operation that somebody, or an earlier process, wants done. */
 struct job {
@@ -37,7 +39,7 @@ struct operations {
     struct operation_pending pending;
     struct operation *running;
     struct history history;
-    uint8_t file[CHECKSUM_SIZE + PENDING_BYTES_MAX];
+    uint8_t file[CHECKSUM_SIZE + RECORD_MAX];
 };
 
 _Static_assert(CONFIG_LIST_MAX <= SPONSORS_MAX, "room for every configured sponsor");
@@ -69,11 +71,43 @@ static bool job_fill(struct job *job, const char *purpose, const uint8_t *call_d
     return true;
 }
 
-/* ---- What is pending: keccak of the record, then the record ---- */
+/* ---- Files: keccak of the record, then the record, which is in o->file behind the room for it ---- */
+
+static void keep_record(struct operations *o, const char *file, size_t len)
+{
+    struct am_err err;
+    const struct bytes32 sum = keccak256(o->file + CHECKSUM_SIZE, len);
+    memcpy(o->file, sum.b, CHECKSUM_SIZE);
+    if (store_write(o->folder, file, o->file, CHECKSUM_SIZE + len, &err))
+        log_warn("operation.not_kept", log_text("file", file), log_text("reason", err.text));
+}
+
+/* Returns 0, -ENOENT, or why the file can not be used. */
+static int load_record(struct operations *o, const char *file, size_t *len, struct am_err *err)
+{
+    if (!o->folder)
+        return -ENOENT;
+    const int code = store_read(o->folder, file, o->file, sizeof(o->file), len, err);
+    if (code)
+        return code;
+    const bool long_enough = *len >= CHECKSUM_SIZE;
+    *len = long_enough ? *len - CHECKSUM_SIZE : 0;
+    const struct bytes32 sum = keccak256(o->file + CHECKSUM_SIZE, *len);
+    if (!long_enough || memcmp(o->file, sum.b, CHECKSUM_SIZE) != 0)
+        return am_fail(err, AM_EFORMAT, "the file is damaged");
+    return 0;
+}
+
+static void set_aside(struct operations *o, const char *file, const struct am_err *err)
+{
+    log_warn("operation.record_unusable", log_text("file", file), log_text("reason", err->text));
+    store_set_aside(o->folder, file);
+}
+
+/* ---- What is pending ---- */
 
 static void keep_pending(struct operations *o, const struct job *job, const struct operation_pending *pending)
 {
-    struct am_err err;
     struct pending_record record = {
         .chain_id = o->services.chain_id,
         .entry_point = o->services.entry_point,
@@ -85,11 +119,7 @@ static void keep_pending(struct operations *o, const struct job *job, const stru
     if (!o->folder)
         return;
     memcpy(record.purpose, job->purpose, sizeof(record.purpose));
-    const size_t len = pending_encode(&record, o->file + CHECKSUM_SIZE);
-    const struct bytes32 sum = keccak256(o->file + CHECKSUM_SIZE, len);
-    memcpy(o->file, sum.b, CHECKSUM_SIZE);
-    if (store_write(o->folder, PENDING_FILE, o->file, CHECKSUM_SIZE + len, &err))
-        log_warn("operation.not_kept", log_text("reason", err.text));
+    keep_record(o, PENDING_FILE, pending_encode(&record, o->file + CHECKSUM_SIZE));
 }
 
 static void forget_pending(struct operations *o)
@@ -101,38 +131,49 @@ static void forget_pending(struct operations *o)
         log_warn("operation.not_forgotten", log_text("reason", am_error_name(code)));
 }
 
-/* Returns 0, -ENOENT, or why the file can not be used. */
-static int load_record(struct operations *o, struct pending_record *record, struct am_err *err)
-{
-    size_t len;
-    const int code = store_read(o->folder, PENDING_FILE, o->file, sizeof(o->file), &len, err);
-    if (code)
-        return code;
-    const bool long_enough = len >= CHECKSUM_SIZE;
-    const struct bytes32 sum = keccak256(o->file + CHECKSUM_SIZE, long_enough ? len - CHECKSUM_SIZE : 0);
-    if (!long_enough || memcmp(o->file, sum.b, CHECKSUM_SIZE) != 0)
-        return am_fail(err, AM_EFORMAT, "the record of a pending operation is damaged");
-    return pending_decode(o->file + CHECKSUM_SIZE, len - CHECKSUM_SIZE, record, err);
-}
-
 /* What an earlier process left, if it is about this account. */
 static void read_pending(struct operations *o)
 {
     struct am_err err;
     struct pending_record record = {0};
-    const int code = o->folder ? load_record(o, &record, &err) : -ENOENT;
+    size_t len;
+    int code = load_record(o, PENDING_FILE, &len, &err);
     if (code == -ENOENT)
         return;
+    if (code == 0)
+        code = pending_decode(o->file + CHECKSUM_SIZE, len, &record, &err);
     if (code == 0 && (record.chain_id != o->services.chain_id || !address_equal(&record.sender, &o->sender) ||
                       !address_equal(&record.entry_point, &o->services.entry_point))) {
         log_warn("operation.record_foreign", log_text("reason", "it is of another account or chain"));
         forget_pending(o);
     } else if (code) {
-        log_warn("operation.record_unusable", log_text("reason", err.text));
-        store_set_aside(o->folder, PENDING_FILE);
+        set_aside(o, PENDING_FILE, &err);
     } else if (job_fill(&o->left, record.purpose, record.call_data, record.call_data_len)) {
         o->pending = record.pending;
     }
+}
+
+/* ---- The history: what can not be read is given up for a new one ---- */
+
+static void keep_history(struct operations *o)
+{
+    if (o->folder)
+        keep_record(o, HISTORY_FILE,
+                    history_encode(&o->history, o->services.chain_id, &o->sender, o->file + CHECKSUM_SIZE));
+}
+
+static void read_history(struct operations *o)
+{
+    struct am_err err;
+    size_t len;
+    int code = load_record(o, HISTORY_FILE, &len, &err);
+    if (code == -ENOENT)
+        return;
+    if (code == 0)
+        code =
+            history_decode(o->file + CHECKSUM_SIZE, len, o->services.chain_id, &o->sender, &o->history, &err);
+    if (code)
+        set_aside(o, HISTORY_FILE, &err);
 }
 
 /* ---- Running ---- */
@@ -210,6 +251,7 @@ static void on_done(void *user, const struct operation_result *result)
     void *const done_user = o->current.user;
     o->running = NULL;
     history_end(&o->history, result, unix_ms());
+    keep_history(o);
     log_end(&o->current, result);
     settle(o, result);
     if (done)
@@ -250,6 +292,7 @@ void operations_set_account(struct operations *o, const struct address *sender, 
         return;
     memcpy(o->owner->b, owner->b, sizeof(o->owner->b));
     o->sender = *sender;
+    read_history(o);
     read_pending(o);
     if (o->left.call_data)
         run_next(o);

@@ -1,5 +1,5 @@
 /* What this node has done on chain, one operation at a time: sponsors and bundlers, the record of what is
- * pending (kept in STATE_DIR, so that a restart finds the receipt instead of sending again), and the history.
+ * pending and the history (kept in STATE_DIR, so that a restart finds the receipt instead of sending again).
  */
 #ifndef AGENT_SHELL_OPERATIONS_H
 #define AGENT_SHELL_OPERATIONS_H

@@ -72,9 +72,14 @@ static void do_read_state(struct shell *shell, const struct core_action *action)
     onchain_read_state(shell->onchain);
 }
 
+static void do_read_changes(struct shell *shell, const struct core_action *action)
+{
+    onchain_read_changes(shell->onchain, action);
+}
+
 static void do_read_page(struct shell *shell, const struct core_action *action)
 {
-    onchain_read_page(shell->onchain, action->page.block, action->page.offset, action->page.limit);
+    onchain_read_page(shell->onchain, action);
 }
 
 /* Device passes answer at once, and the core takes events between steps only: hence through the loop. */
@@ -220,6 +225,7 @@ static void (*const handlers[])(struct shell *, const struct core_action *) = {
     [CORE_DO_READ_SELF] = do_read_self,
     [CORE_DO_REGISTER] = do_register,
     [CORE_DO_READ_STATE] = do_read_state,
+    [CORE_DO_READ_CHANGES] = do_read_changes,
     [CORE_DO_READ_PAGE] = do_read_page,
     [CORE_DO_APPLY_DEVICE] = do_apply_device,
     [CORE_DO_APPLY_PEERS] = do_apply_peers,
@@ -535,10 +541,16 @@ struct shell *shell_new(struct event_base *base, const struct config *config, st
     if (!shell->onchain || open_mesh(shell, err) != 0)
         goto failed;
     shell->views.history = onchain_history(shell->onchain);
+    shell->views.rpc = onchain_rpc(shell->onchain);
     return shell;
 failed:
     shell_free(shell);
     return NULL;
+}
+
+bool shell_starts_programs(const struct shell *shell)
+{
+    return tunnels_backend(shell->tunnels) == WG_BACKEND_USERSPACE;
 }
 
 void shell_start(struct shell *shell)

@@ -9,6 +9,8 @@
 #ifndef AGENT_SHELL_SHELL_H
 #define AGENT_SHELL_SHELL_H
 
+#include <stdbool.h>
+
 #include "agent/config.h"
 #include "crypto/am_error.h"
 
@@ -18,6 +20,9 @@ struct shell;
 /* Opens the WireGuard backend, the application socket and the health endpoint; sends nothing yet. `base`
  * (with threads enabled) and `config` outlive the shell. Returns NULL with `err` set. */
 struct shell *shell_new(struct event_base *base, const struct config *config, struct am_err *err);
+
+/* Whether the backend is wireguard-go, which may have to be started at any time. */
+bool shell_starts_programs(const struct shell *shell);
 
 /* Starts the core. When going on can not help, the shell logs why and ends the loop by itself. */
 void shell_start(struct shell *shell);

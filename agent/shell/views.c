@@ -3,11 +3,13 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "agent/confine.h"
 #include "agent/indexer/subscription.h"
 #include "agent/shell/explain.h"
 #include "agent/shell/history.h"
 #include "agent/shell/mesh.h"
 #include "agent/shell/onchain.h"
+#include "agent/shell/rpc_view.h"
 #include "agent/shell/vault.h"
 #include "agent/transport/transport.h"
 
@@ -112,6 +114,8 @@ static void get_status(void *user, api_Status *out)
     if (views->subscription)
         get_indexer(views->subscription, &out->indexer);
     snprintf(out->device_error, sizeof(out->device_error), "%s", status.device_error);
+    if (views->rpc)
+        rpc_view_fill(views->rpc, out);
 }
 
 static bool get_self(void *user, api_Self *out)
@@ -391,7 +395,11 @@ static void add_metrics(void *user, struct http_metrics *metrics)
     http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_rotation_failed",
                      "1 when the last rotation of the WireGuard key failed.",
                      status.rotation == CORE_ROTATION_FAILED);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_refused_calls_total",
+                     "System calls that the agent may not make.", confine_refused_calls());
     add_transport_metrics(metrics, &sum);
+    if (views->rpc)
+        rpc_view_add_metrics(views->rpc, metrics);
     if (views->mesh) {
         struct mesh_counters counters;
         mesh_counters(views->mesh, &counters);

@@ -8,6 +8,7 @@
 
 struct history;
 struct mesh;
+struct rpc;
 struct subscription;
 struct transport;
 struct vault;
@@ -17,6 +18,7 @@ struct views {
     const struct core *core;
     const struct transport *transport;
     const struct history *history;
+    const struct rpc *rpc;
     const struct mesh *mesh;
     const struct vault *vault;
     const struct subscription *subscription;

@@ -33,6 +33,7 @@ struct peer *peer_new(const struct transport_peer *info)
 
 void peer_free(struct peer *peer)
 {
+    tls_ticket_clear(&peer->ticket);
     free(peer);
 }
 
@@ -215,7 +216,8 @@ static void on_dialed(void *user, int fd, const char *reason)
         return;
     }
     (void)peer_host_name(peer, name); /* fitted when the dial began */
-    peer->dialing = stream_new_dialed(&peer->host->streams, fd, name, &peer->info, &peer_stream_events, peer);
+    peer->dialing = stream_new_dialed(&peer->host->streams, fd, name, &peer->info, &peer->ticket,
+                                      &peer_stream_events, peer);
     if (!peer->dialing)
         peer_report(peer, MAIL_DIAL_FAILED, "out of memory");
 }

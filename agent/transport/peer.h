@@ -60,7 +60,8 @@ struct peer {
     struct stream *draining;
     struct stream *dialing; /* handshake or preface of our dial; exclusive with `dial` */
     struct dial *dial;
-    bool dial_due; /* in dials_due; exclusive with `dial` and `dialing` */
+    struct tls_ticket ticket; /* of the last stream that we dialed */
+    bool dial_due;            /* in dials_due; exclusive with `dial` and `dialing` */
     TAILQ_ENTRY(peer) due_link;
     unsigned dials;
     uint64_t current_since_ms;

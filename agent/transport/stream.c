@@ -386,14 +386,14 @@ struct stream *stream_new_accepted(struct stream_host *host, int fd, const struc
 }
 
 struct stream *stream_new_dialed(struct stream_host *host, int fd, const char *host_name,
-                                 const struct transport_peer *remote, const struct stream_events *events,
-                                 void *owner)
+                                 const struct transport_peer *remote, struct tls_ticket *ticket,
+                                 const struct stream_events *events, void *owner)
 {
     struct stream *stream = stream_new(host, fd, TRANSPORT_DIALED, events, owner);
     if (!stream)
         return NULL;
     stream->remote = remote;
-    stream->ssl = tls_connect(&host->tls, fd, host_name);
+    stream->ssl = tls_connect(&host->tls, fd, host_name, ticket);
     if (!stream->ssl) {
         stream_free(stream);
         return NULL;

@@ -59,13 +59,13 @@ struct stream_events {
 };
 
 /* Both take the connected socket, also when they fail: NULL means out of memory, and no event follows. No
- * event comes from within. `remote` must live as long as the stream; an accepted stream gets it from
- * `identify`. */
+ * event comes from within. `remote` and `ticket` (tls.h) must live as long as the stream; an accepted stream
+ * gets its remote from `identify`. */
 struct stream *stream_new_accepted(struct stream_host *host, int fd, const struct stream_events *events,
                                    void *owner);
 struct stream *stream_new_dialed(struct stream_host *host, int fd, const char *host_name,
-                                 const struct transport_peer *remote, const struct stream_events *events,
-                                 void *owner);
+                                 const struct transport_peer *remote, struct tls_ticket *ticket,
+                                 const struct stream_events *events, void *owner);
 
 /* Passes the stream on; inside `open` or later. */
 void stream_set_owner(struct stream *stream, const struct stream_events *events, void *owner);

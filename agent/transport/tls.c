@@ -6,6 +6,7 @@
 #include <openssl/x509.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Wide, because the peer's clock is not ours to judge; nobody reads it anyway. */
@@ -21,7 +22,11 @@ static int tls_fail(struct am_err *err, const char *what)
     return am_fail(err, -ENOMEM, "%s: %s", what, tls_describe_failure(SSL_ERROR_SSL, text, sizeof(text)));
 }
 
-/* No resumption yet and no tickets: a session lasts for hours. Idle sessions give their buffers back. */
+/* Longer than a stream serves, so that its successor can resume. The key that seals the tickets lives as long
+ * as the context: a leg that does not protect needs no fresher one. */
+#define TICKET_LIFE_S (24 * 3600L)
+
+/* Idle sessions give their buffers back. */
 static SSL_CTX *context_new(const SSL_METHOD *method)
 {
     SSL_CTX *context = SSL_CTX_new(method);
@@ -32,9 +37,10 @@ static SSL_CTX *context_new(const SSL_METHOD *method)
     SSL_CTX_set_read_ahead(context, 1);
     SSL_CTX_set_default_read_buffer_len(context, READ_AHEAD_SIZE);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_timeout(context, TICKET_LIFE_S);
     SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
     if (SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 &&
-        SSL_CTX_set_num_tickets(context, 0) == 1 &&
+        SSL_CTX_set_num_tickets(context, 1) == 1 &&
         SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256") == 1 &&
         SSL_CTX_set1_groups_list(context, "X25519:P-256") == 1)
         return context;
@@ -67,6 +73,33 @@ static bool context_certify(SSL_CTX *context)
     return ok;
 }
 
+void tls_ticket_clear(struct tls_ticket *ticket)
+{
+    free(ticket->der);
+    *ticket = (struct tls_ticket){0};
+}
+
+/* The server has given a ticket. A large one would be somebody's way to fill our memory. Returns 0: the
+ * session stays OpenSSL's. */
+static int on_ticket(SSL *ssl, SSL_SESSION *session)
+{
+    struct tls_ticket *ticket = SSL_get_app_data(ssl);
+    const int len = i2d_SSL_SESSION(session, NULL);
+    uint8_t *der = len > 0 && len <= TLS_TICKET_SIZE_MAX ? malloc((size_t)len) : NULL;
+    if (!der)
+        return 0;
+    uint8_t *end = der;
+    tls_ticket_clear(ticket);
+    *ticket = (struct tls_ticket){der, (size_t)i2d_SSL_SESSION(session, &end)};
+    return 0;
+}
+
+static void context_keep_tickets(SSL_CTX *context)
+{
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(context, on_ticket);
+}
+
 int tls_init(struct tls *tls, struct am_err *err)
 {
     *tls =
@@ -76,6 +109,7 @@ int tls_init(struct tls *tls, struct am_err *err)
     } else if (!context_certify(tls->server)) {
         tls_fail(err, "the ingress certificate can not be made");
     } else {
+        context_keep_tickets(tls->client);
         return 0;
     }
     tls_clear(tls);
@@ -106,13 +140,23 @@ SSL *tls_accept(const struct tls *tls, int fd)
     return ssl;
 }
 
-SSL *tls_connect(const struct tls *tls, int fd, const char *host)
+static void session_offer(SSL *ssl, const struct tls_ticket *ticket)
+{
+    const uint8_t *der = ticket->der;
+    SSL_SESSION *session = der ? d2i_SSL_SESSION(NULL, &der, (long)ticket->len) : NULL;
+    if (session)
+        (void)SSL_set_session(ssl, session);
+    SSL_SESSION_free(session);
+}
+
+SSL *tls_connect(const struct tls *tls, int fd, const char *host, struct tls_ticket *ticket)
 {
     SSL *ssl = session_new(tls->client, fd);
     if (!ssl)
         return NULL;
     SSL_set_connect_state(ssl);
-    if (SSL_set_tlsext_host_name(ssl, host) == 1)
+    session_offer(ssl, ticket);
+    if (SSL_set_app_data(ssl, ticket) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1)
         return ssl;
     SSL_free(ssl);
     return NULL;

@@ -12,6 +12,7 @@
 #include "agent/transport/bridge.h"
 #include "agent/transport/ingress.h"
 #include "agent/transport/peer.h"
+#include "agent/transport/turn.h"
 
 #define QUEUES_SIZE_MAX ((size_t)64 * 1024 * 1024) /* memory of all queues together */
 #define REFUSALS_REPORT_S 1
@@ -216,16 +217,19 @@ static int worker_open(struct worker *worker, const struct transport_config *con
 static void *worker_run(void *user)
 {
     struct worker *worker = user;
+    turn_hasten();
     event_base_dispatch(worker->base);
     return NULL;
 }
 
-/* The thread inherits the mask: signals, SIGPIPE among them, are the control thread's. */
+/* The thread inherits the mask: signals, SIGPIPE among them, are the control thread's. A refused system call is
+ * the thread's own. */
 static int worker_start(struct worker *worker, struct am_err *err)
 {
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
+    sigdelset(&all, SIGSYS);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     const int rc = pthread_create(&worker->thread, NULL, worker_run, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

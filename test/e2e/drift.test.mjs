@@ -56,7 +56,7 @@ test("drift: what the kernel tells of is repaired at once", async () => {
 });
 
 test("drift: what WireGuard does not tell of is repaired after the next dump", async () => {
-  const ms = await repair(`wg set ${INTERFACE} listen-port 999 fwmark 7`, NEXT_DUMP_MS);
+  const ms = await repair(`wg set ${INTERFACE} listen-port 9999 fwmark 7`, NEXT_DUMP_MS);
   recordFigure(instance, "drift_dump_ms", ms);
 });
 

@@ -10,7 +10,7 @@ import { contractAbi, deployMembers, sendAll } from "../devnet/lib/deploy.mjs";
 import { agentLog, agentPid, meshctl, recordNode, startNode, stopNode } from "../devnet/lib/node.mjs";
 import { waitFor } from "../devnet/lib/run.mjs";
 import { awaitHealthy } from "../devnet/lib/up.mjs";
-import { healthz, recordOf, registry } from "./lib/checks.mjs";
+import { healthz, keyholderFirst, recordOf, registry } from "./lib/checks.mjs";
 import { cluster, deployment, instance, nodes, recordFigure } from "./lib/mesh.mjs";
 import { readCluster } from "./lib/witness.mjs";
 
@@ -35,12 +35,6 @@ async function assertSameKey(members) {
   return (await keyOf(members[0])).key;
 }
 
-// The node whose member has the lowest index is the keyholder.
-async function keyholderFirst() {
-  const members = await registry(instance, cluster);
-  return nodes().sort((a, b) => recordOf(members, a).index - recordOf(members, b).index);
-}
-
 let key;
 
 test("key: all nodes hold the key that the chain has a commitment to", async () => {
@@ -53,7 +47,7 @@ test("key: all nodes hold the key that the chain has a commitment to", async () 
 });
 
 test("key: an agent that is killed costs the others nothing, and finds its key in its cache", async () => {
-  const [, victim, ...others] = await keyholderFirst();
+  const [, victim, ...others] = await keyholderFirst(instance, cluster, nodes());
   const loaded = mentions(victim, "csk.loaded");
   await stopNode(instance, victim, "KILL");
   for (const node of others) assert.equal((await healthz(instance, node)).code, 200);
@@ -63,10 +57,13 @@ test("key: an agent that is killed costs the others nothing, and finds its key i
   assert.equal(await assertSameKey(nodes()), key);
 });
 
-const LOSSES = [["keyholder derives", 0, "csk.derived"], ["other pulls", 1, "csk.pulled"]];
+const LOSSES = [
+  ["keyholder derives", 0, "csk.derived"],
+  ["other pulls", 1, "csk.pulled"],
+];
 for (const [who, place, event] of LOSSES) {
   test(`key: without its state folder, the ${who} the key again`, async () => {
-    const node = (await keyholderFirst())[place];
+    const node = (await keyholderFirst(instance, cluster, nodes()))[place];
     const before = mentions(node, event);
     await stopNode(instance, node);
     rmSync(stateFolder(node), { recursive: true });
@@ -78,7 +75,7 @@ for (const [who, place, event] of LOSSES) {
 }
 
 test("key: a corrupt cache is set aside, and the key pulled", async () => {
-  const [, node] = await keyholderFirst();
+  const [, node] = await keyholderFirst(instance, cluster, nodes());
   await stopNode(instance, node);
   const cached = readdirSync(stateFolder(node)).filter((file) => /^csk-\d+$/.test(file));
   assert.ok(cached.length > 0);
@@ -94,7 +91,7 @@ test("key: a corrupt cache is set aside, and the key pulled", async () => {
 });
 
 test("key: a node that joins after the originator died gets the key from the others", async () => {
-  const [originator, ...others] = await keyholderFirst();
+  const [originator, ...others] = await keyholderFirst(instance, cluster, nodes());
   await stopNode(instance, originator, "KILL");
   const started = Date.now();
   const index = Math.max(...nodes().map((node) => node.index)) + 1;
@@ -107,7 +104,7 @@ test("key: a node that joins after the originator died gets the key from the oth
 });
 
 test("key: a removed member never sees the next key, and the others have it soon", async () => {
-  const [removed, ...others] = await keyholderFirst();
+  const [removed, ...others] = await keyholderFirst(instance, cluster, nodes());
   const members = await registry(instance, cluster);
   const data = encodeFunctionData({
     abi: contractAbi("AttestFacet"),

@@ -2,20 +2,13 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { ROOT } from "../devnet/lib/instance.mjs";
 import { agentPid, meshctl } from "../devnet/lib/node.mjs";
-import { findRoom } from "../devnet/lib/room.mjs";
-import { run } from "../devnet/lib/run.mjs";
 import { assertAllPing, assertDeviceAgrees, healthz, recordOf, registry } from "./lib/checks.mjs";
 import { cluster, instance, nodes, recordFigure } from "./lib/mesh.mjs";
 import { nodeKeys, readCluster } from "./lib/witness.mjs";
 
 const AGENT_RSS_MAX_KB = 12 * 1024;
-const AGENT_PROTO = join(ROOT, "agent/api/agent.proto");
-const PEER_EVENTS = fileURLToPath(new URL("lib/peer_events.py", import.meta.url));
 
 test("mesh: every node reaches every other at both mesh addresses", () =>
   assertAllPing(instance, cluster, nodes()));
@@ -71,23 +64,3 @@ test(
     assert.ok(Math.max(...sizes) <= AGENT_RSS_MAX_KB, `resident: ${sizes.join(", ")} kB`);
   },
 );
-
-for (const node of nodes()) {
-  test(`mesh: a stock protobuf client reads the peers of ${node.name} as events`, async () => {
-    const socket = `/proc/${findRoom(instance, node.name)}/root/run/attestmesh/agent.sock`;
-    const lines = await run(["/usr/bin/python3", PEER_EVENTS, socket, AGENT_PROTO]);
-    const events = lines
-      .trim()
-      .split("\n")
-      .map((line) => JSON.parse(line));
-    assert.equal(events.pop().kind, "SYNCED");
-    const members = await registry(instance, cluster);
-    const others = members
-      .filter((member) => member !== recordOf(members, node))
-      .map(({ meshIpv4 }) => meshIpv4);
-    assert.deepEqual(
-      events.map(({ kind, peer }) => [kind, peer.mesh_ipv4]),
-      others.map((address) => ["PRESENT", address]),
-    );
-  });
-}

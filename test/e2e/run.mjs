@@ -1,11 +1,13 @@
-// Starts the devnet that all scenarios share, runs them one after the other, looks for what sanitizers found,
-// and ends with a summary and the figures.
+// Starts the devnet that all scenarios share, runs them one after the other, looks for findings in the logs, and
+// ends with a summary and the figures.
 
 import { SCENARIOS_DIR, runScenarios } from "./lib/runner.mjs";
 
 // In this order: the later ones change the cluster more.
 const SCENARIOS = [
   "mesh",
+  "client",
+  "privilege",
   "restart",
   "device",
   "drift",

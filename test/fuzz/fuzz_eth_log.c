@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         if (eth_logs_parse(answer.value, 1000, &logs, &err) == 0) {
             struct unit unit = {.end = {.number = UINT64_MAX}};
             unit_add(&unit, &logs, 1000);
-            unit_sort(&unit);
+            eth_logs_sort(unit.logs, unit.logs_len);
             unit_clear(&unit);
             eth_logs_free(&logs);
         }

@@ -2,8 +2,7 @@
 
 #include <stdlib.h>
 
-#include "agent/core/head.h"
-#include "crypto/keccak.h"
+#include "agent/core/change.h"
 
 #define CHAIN_NETWORK 0x0a0d0000u
 #define CHAIN_PREFIX 16
@@ -13,6 +12,7 @@ void chain_free(struct chain *chain)
     free(chain->changes);
     free(chain->ever);
     free(chain->committed);
+    free(chain->forks);
     *chain = (struct chain){0};
 }
 
@@ -35,41 +35,17 @@ static struct core_chain_state chain_state_after(const struct chain *chain, size
                    : (struct core_chain_state){.cidr_ip = CHAIN_NETWORK, .cidr_prefix = CHAIN_PREFIX};
 }
 
-/* Works out what nodeState is after change `i`. */
 static void chain_settle(struct chain *chain, size_t i)
 {
-    struct chain_change *change = &chain->changes[i];
-    struct core_chain_state state = chain_state_after(chain, i);
+    const struct core_chain_state before = chain_state_after(chain, i);
 
-    switch (change->kind) {
-    case CHAIN_REGISTRATION:
-        state.head = head_after_registration(&state.head, ++state.version, &change->record);
-        state.members++;
-        break;
-    case CHAIN_REMOVAL: /* MemberRemoved and CskRotationStarted; nobody recomputes their heads */
-        state.version += 2;
-        state.removed++;
-        state.head = keccak256(&state.head, sizeof(state.head));
-        state.csk_generation++;
-        state.csk_commitment = (struct bytes32){0};
-        break;
-    case CHAIN_COMMITMENT:
-        state.head = head_after_commitment(&state.head, ++state.version, change->csk.generation,
-                                           &change->csk.commitment);
-        state.csk_commitment = change->csk.commitment;
-        break;
-    case CHAIN_WG_KEY:
-        state.version++;
-        state.head = keccak256(&state.head, sizeof(state.head));
-        break;
-    }
-    change->after = state;
+    chain->changes[i].after = change_apply(&before, &chain->changes[i].event);
 }
 
-static void chain_append(struct chain *chain, const struct chain_change *change)
+static void chain_append(struct chain *chain, uint64_t block, const struct core_change *event)
 {
     chain->changes = chain_grow(chain->changes, chain->len, &chain->capacity, sizeof(*chain->changes));
-    chain->changes[chain->len++] = *change;
+    chain->changes[chain->len++] = (struct chain_change){.block = block, .event = *event};
     chain_settle(chain, chain->len - 1);
 }
 
@@ -85,22 +61,24 @@ bool chain_register(struct chain *chain, uint64_t block, const struct core_recor
 
     if (chain_find(chain, UINT64_MAX, &record->member_contract, &present))
         return false;
-    chain_append(chain, &(struct chain_change){.block = block, .record = *record});
+    chain_append(chain, block, &(struct core_change){.type = CORE_CHANGE_REGISTERED, .registered = *record});
     chain_remember(chain, record);
     chain->writes++;
     return true;
 }
 
+static void chain_open_generation(struct chain *chain, uint64_t block)
+{
+    const uint64_t generation = chain_state_after(chain, chain->len).csk_generation + 1;
+
+    chain_append(chain, block,
+                 &(struct core_change){.type = CORE_CHANGE_CSK_ROTATED, .csk = {.generation = generation}});
+}
+
 void chain_remove(struct chain *chain, uint64_t block, const struct bytes32 *member_id)
 {
-    for (size_t i = 0; i < chain->len; i++) {
-        const struct core_record record = chain->changes[i].record;
-        if (chain->changes[i].kind == CHAIN_REGISTRATION && bytes32_equal(&record.member_id, member_id)) {
-            chain_append(chain,
-                         &(struct chain_change){.block = block, .kind = CHAIN_REMOVAL, .record = record});
-            return;
-        }
-    }
+    chain_append(chain, block, &(struct core_change){.type = CORE_CHANGE_REMOVED, .removed = *member_id});
+    chain_open_generation(chain, block);
 }
 
 void chain_reorganise(struct chain *chain, uint64_t block, uint64_t again)
@@ -109,23 +87,34 @@ void chain_reorganise(struct chain *chain, uint64_t block, uint64_t again)
 
     while (first < chain->len && chain->changes[first].block <= block)
         first++;
-    for (size_t i = first; i < chain->len; i++)
-        if (chain->changes[i].kind == CHAIN_REMOVAL) /* a removal can not come before its registration */
-            return;
-    size_t kept = first;
-    for (size_t i = first; i < chain->len; i++)
-        if (chain->changes[i].kind != CHAIN_COMMITMENT && chain->changes[i].kind != CHAIN_WG_KEY)
-            chain->changes[kept++] = chain->changes[i];
-    chain->len = kept;
-    for (size_t low = first, high = chain->len; low + 1 < high; low++, high--) {
-        const struct chain_change change = chain->changes[low];
-        chain->changes[low] = chain->changes[high - 1];
-        chain->changes[high - 1] = change;
-    }
-    for (size_t i = first; i < chain->len; i++) {
-        chain->changes[i].block = again;
-        chain_settle(chain, i);
-    }
+    const size_t len = chain->len - first;
+    struct chain_change *undone = calloc(len + 1, sizeof(*undone));
+    if (!undone)
+        abort();
+    memcpy(undone, chain->changes + first, len * sizeof(*undone));
+    chain->len = first;
+    for (size_t i = len; i-- > 0;)
+        if (undone[i].event.type == CORE_CHANGE_REGISTERED)
+            chain_append(chain, again, &undone[i].event);
+    for (size_t i = 0; i < len; i++)
+        if (undone[i].event.type == CORE_CHANGE_REMOVED)
+            chain_remove(chain, again, &undone[i].event.removed);
+    free(undone);
+    chain->forks = chain_grow(chain->forks, chain->forks_len, &chain->forks_capacity, sizeof(*chain->forks));
+    chain->forks[chain->forks_len++] = block;
+}
+
+/* A block is another one after each reorganisation that it was undone by. */
+struct bytes32 chain_block_hash(const struct chain *chain, uint64_t block)
+{
+    struct bytes32 hash = {{0xb1}};
+    uint64_t undone = 0;
+
+    for (size_t i = 0; i < chain->forks_len; i++)
+        undone += chain->forks[i] < block;
+    be64_write(hash.b + 16, undone);
+    be64_write(hash.b + 24, block);
+    return hash;
 }
 
 void chain_state_at(const struct chain *chain, uint64_t block, struct core_chain_state *out)
@@ -136,6 +125,21 @@ void chain_state_at(const struct chain *chain, uint64_t block, struct core_chain
         len--;
     *out = chain_state_after(chain, len);
     out->block = block;
+    out->block_hash = chain_block_hash(chain, block);
+}
+
+size_t chain_changes_in(const struct chain *chain, uint64_t from, uint64_t to, struct core_change *out,
+                        size_t capacity)
+{
+    size_t end = chain->len, first, len;
+
+    while (end > 0 && chain->changes[end - 1].block > to)
+        end--;
+    for (first = end; first > 0 && end - first < capacity && chain->changes[first - 1].block >= from; first--)
+        ;
+    for (len = 0; first + len < end; len++)
+        out[len] = chain->changes[first + len].event;
+    return len;
 }
 
 size_t chain_rows_at(const struct chain *chain, uint64_t block, struct core_record *rows, size_t capacity)
@@ -143,15 +147,15 @@ size_t chain_rows_at(const struct chain *chain, uint64_t block, struct core_reco
     size_t len = 0;
 
     for (size_t i = 0; i < chain->len && chain->changes[i].block <= block; i++) {
-        const struct chain_change *change = &chain->changes[i];
-        if (change->kind == CHAIN_REGISTRATION && len < capacity)
-            rows[len++] = change->record;
+        const struct core_change *event = &chain->changes[i].event;
+        if (event->type == CORE_CHANGE_REGISTERED && len < capacity)
+            rows[len++] = event->registered;
         for (size_t row = 0; row < len; row++) {
-            if (!bytes32_equal(&rows[row].member_id, &change->record.member_id))
-                continue;
-            rows[row].removed |= change->kind == CHAIN_REMOVAL;
-            if (change->kind == CHAIN_WG_KEY)
-                rows[row].wg_pubkey = change->record.wg_pubkey;
+            rows[row].removed |=
+                event->type == CORE_CHANGE_REMOVED && bytes32_equal(&rows[row].member_id, &event->removed);
+            if (event->type == CORE_CHANGE_WG_KEY &&
+                bytes32_equal(&rows[row].member_id, &event->key.member_id))
+                rows[row].wg_pubkey = event->key.pubkey;
         }
     }
     return len;
@@ -163,21 +167,29 @@ bool chain_find(const struct chain *chain, uint64_t block, const struct address 
     bool found = false;
 
     for (size_t i = 0; i < chain->len && chain->changes[i].block <= block; i++) {
-        const struct chain_change *change = &chain->changes[i];
-        if (change->kind == CHAIN_COMMITMENT || !address_equal(&change->record.member_contract, contract))
-            continue;
-        *out = change->record;
-        out->removed = change->kind == CHAIN_REMOVAL;
-        found = true;
+        const struct core_change *event = &chain->changes[i].event;
+        if (event->type == CORE_CHANGE_REGISTERED &&
+            address_equal(&event->registered.member_contract, contract)) {
+            *out = event->registered;
+            found = true;
+        }
+        if (event->type == CORE_CHANGE_REMOVED && found && bytes32_equal(&event->removed, &out->member_id))
+            out->removed = true;
+        if (event->type == CORE_CHANGE_WG_KEY && found &&
+            bytes32_equal(&event->key.member_id, &out->member_id))
+            out->wg_pubkey = event->key.pubkey;
     }
     return found;
 }
 
 static bool chain_had_key(const struct chain *chain, const struct bytes32 *key)
 {
-    for (size_t i = 0; i < chain->len; i++)
-        if (bytes32_equal(&chain->changes[i].record.wg_pubkey, key))
+    for (size_t i = 0; i < chain->len; i++) {
+        const struct core_change *event = &chain->changes[i].event;
+        if ((event->type == CORE_CHANGE_REGISTERED && bytes32_equal(&event->registered.wg_pubkey, key)) ||
+            (event->type == CORE_CHANGE_WG_KEY && bytes32_equal(&event->key.pubkey, key)))
             return true;
+    }
     return false;
 }
 
@@ -189,7 +201,8 @@ bool chain_publish(struct chain *chain, uint64_t block, const struct address *co
     if (!chain_find(chain, UINT64_MAX, contract, &record) || record.removed || chain_had_key(chain, key))
         return false;
     record.wg_pubkey = *key;
-    chain_append(chain, &(struct chain_change){.block = block, .kind = CHAIN_WG_KEY, .record = record});
+    chain_append(chain, block,
+                 &(struct core_change){.type = CORE_CHANGE_WG_KEY, .key = {record.member_id, *key}});
     chain_remember(chain, &record);
     return true;
 }
@@ -198,16 +211,16 @@ bool chain_publish(struct chain *chain, uint64_t block, const struct address *co
 static bool chain_keyholder(const struct chain *chain, struct bytes32 *out)
 {
     for (size_t i = 0; i < chain->len; i++) {
-        const struct core_record *record = &chain->changes[i].record;
+        const struct core_change *event = &chain->changes[i].event;
         bool removed = false;
-        if (chain->changes[i].kind != CHAIN_REGISTRATION)
+        if (event->type != CORE_CHANGE_REGISTERED)
             continue;
         for (size_t later = i; later < chain->len; later++)
-            removed |= chain->changes[later].kind == CHAIN_REMOVAL &&
-                       bytes32_equal(&chain->changes[later].record.member_id, &record->member_id);
+            removed |= chain->changes[later].event.type == CORE_CHANGE_REMOVED &&
+                       bytes32_equal(&chain->changes[later].event.removed, &event->registered.member_id);
         if (removed)
             continue;
-        *out = record->member_id;
+        *out = event->registered.member_id;
         return true;
     }
     return false;
@@ -232,7 +245,9 @@ bool chain_commit(struct chain *chain, uint64_t block, const struct bytes32 *mem
     if (!chain_keyholder(chain, &keyholder) || !bytes32_equal(&keyholder, member_id) ||
         state.csk_generation != csk->generation || !bytes32_is_zero(&state.csk_commitment))
         return false;
-    chain_append(chain, &(struct chain_change){.block = block, .kind = CHAIN_COMMITMENT, .csk = *csk});
+    chain_append(
+        chain, block,
+        &(struct core_change){.type = CORE_CHANGE_CSK_COMMITTED, .csk = {csk->generation, csk->commitment}});
     chain->committed = chain_grow(chain->committed, chain->committed_len, &chain->committed_capacity,
                                   sizeof(*chain->committed));
     chain->committed[chain->committed_len++] = *csk;

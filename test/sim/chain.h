@@ -5,13 +5,9 @@
 
 #include "agent/core/core.h"
 
-enum chain_change_kind { CHAIN_REGISTRATION, CHAIN_REMOVAL, CHAIN_COMMITMENT, CHAIN_WG_KEY };
-
 struct chain_change {
     uint64_t block;
-    enum chain_change_kind kind;
-    struct core_record record; /* of the member that comes, goes, or has another WireGuard key from then on */
-    struct core_csk csk;       /* that is committed to */
+    struct core_change event;
     struct core_chain_state after; /* nodeState from then on */
 };
 
@@ -26,6 +22,9 @@ struct chain {
     size_t committed_len;
     size_t committed_capacity;
     uint64_t writes;
+    uint64_t *forks; /* the last common block of each reorganisation */
+    size_t forks_len;
+    size_t forks_capacity;
 };
 
 void chain_free(struct chain *chain);
@@ -45,12 +44,19 @@ bool chain_publish(struct chain *chain, uint64_t block, const struct address *co
 /* Whether there was this commitment on any fork. */
 bool chain_was_committed(const struct chain *chain, uint64_t generation, const struct bytes32 *commitment);
 
-/* Undoes the changes after `block`, and makes them again in the opposite order at `again`; commitments and
- * WireGuard keys are lost. Leaves out reorganisations that would move a removal. */
+/* Undoes the changes after `block`, and makes them again at `again`: registrations in the opposite order,
+ * then removals. Commitments and WireGuard keys are lost. */
 void chain_reorganise(struct chain *chain, uint64_t block, uint64_t again);
+
+/* The hash of the block that has this number now. */
+struct bytes32 chain_block_hash(const struct chain *chain, uint64_t block);
 
 /* nodeState at a block. */
 void chain_state_at(const struct chain *chain, uint64_t block, struct core_chain_state *out);
+
+/* The newest changes of blocks from..to, at most `capacity`, in order; returns their number. */
+size_t chain_changes_in(const struct chain *chain, uint64_t from, uint64_t to, struct core_change *out,
+                        size_t capacity);
 
 /* Rows at a block, at most `capacity`; returns their number. */
 size_t chain_rows_at(const struct chain *chain, uint64_t block, struct core_record *rows, size_t capacity);

@@ -41,6 +41,7 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
             world_fail(world, n, "registers again although it has the receipt");
         return;
     case CORE_DO_READ_STATE:
+    case CORE_DO_READ_CHANGES:
     case CORE_DO_READ_PAGE:
         if (node->reading)
             world_fail(world, n, "has two reads of the registry in flight");

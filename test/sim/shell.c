@@ -37,7 +37,9 @@ void shell_ask(struct world *world, uint32_t n, const struct core_action *action
                                .life = world->nodes[n].life,
                                .action = *action};
 
-    answer.block = action->type == CORE_DO_READ_PAGE ? action->page.block : shell_rpc_block(world);
+    answer.block = action->type == CORE_DO_READ_PAGE || action->type == CORE_DO_READ_CHANGES
+                       ? action->page.block
+                       : shell_rpc_block(world);
     queue_push(&world->queue, &answer);
 }
 
@@ -66,15 +68,13 @@ static void shell_set_peer(struct world *world, uint32_t n, uint32_t index)
             peer->node = i;
 }
 
-/* No two members ever share anything here, so only pages of different forks can make it look so. */
+/* No two members ever share anything here. */
 static void shell_refused(struct world *world, uint32_t n, uint32_t index)
 {
     struct core_member member;
 
     core_member_at(world->nodes[n].core, index, &member);
-    world_say(world, n, "refuses member %u: %s", index, core_refusal_name(member.refusal));
-    if (world->rows_max <= CORE_PAGE_MAX)
-        world_fail(world, n, "refuses member %u: %s", index, core_refusal_name(member.refusal));
+    world_fail(world, n, "refuses member %u: %s", index, core_refusal_name(member.refusal));
 }
 
 static void shell_perform(struct world *world, uint32_t n, const struct core_action *action)
@@ -85,6 +85,7 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
     case CORE_DO_READ_IDENTITY:
     case CORE_DO_READ_SELF:
     case CORE_DO_READ_STATE:
+    case CORE_DO_READ_CHANGES:
     case CORE_DO_READ_PAGE:
     case CORE_DO_LOAD_CSK:
     case CORE_DO_DERIVE_CSK:
@@ -289,24 +290,64 @@ static void shell_answer_state(struct world *world, const struct happening *happ
     shell_step(world, happening->node, &event);
 }
 
-static void shell_answer_page(struct world *world, const struct happening *happening)
+/* Rows of the page that was asked for, owned by the caller; `total` is how many there are in all. */
+static struct core_record *shell_page(struct world *world, const struct happening *happening, size_t *len,
+                                      size_t *total)
 {
+    const size_t offset = happening->action.page.offset, limit = happening->action.page.limit;
     struct core_record *rows = calloc(world->rows_max, sizeof(*rows));
-    size_t len = rows ? chain_rows_at(&world->chain, happening->block, rows, world->rows_max) : 0;
-    uint32_t offset = happening->action.page.offset;
-    size_t end = offset + (size_t)happening->action.page.limit;
-    struct core_event event = {.type = CORE_EVENT_MEMBERS_PAGE, .page = {.offset = offset, .total = len}};
 
     if (!rows)
         abort();
-    if (end > len)
-        end = len;
-    if (offset < end) {
-        event.page.records = rows + offset;
-        event.page.records_len = end - offset;
-    }
-    if (world_chance(world, world->faults.rpc_fail_pct))
+    *total = chain_rows_at(&world->chain, happening->block, rows, world->rows_max);
+    const size_t end = offset + limit < *total ? offset + limit : *total;
+    *len = offset < end ? end - offset : 0;
+    memmove(rows, rows + offset, *len * sizeof(*rows));
+    return rows;
+}
+
+/* An RPC answers for the very block that was asked about, or not at all. */
+static bool shell_rows_fail(struct world *world, const struct happening *happening)
+{
+    const struct bytes32 hash = chain_block_hash(&world->chain, happening->block);
+
+    return world_chance(world, world->faults.rpc_fail_pct) ||
+           (happening->action.page.limit > 0 && !bytes32_equal(&hash, &happening->action.page.block_hash));
+}
+
+static void shell_answer_page(struct world *world, const struct happening *happening)
+{
+    size_t len, total;
+    struct core_record *rows = shell_page(world, happening, &len, &total);
+    const struct core_event event = {
+        .type = CORE_EVENT_MEMBERS_PAGE,
+        .page = {
+            .offset = happening->action.page.offset, .total = total, .records = rows, .records_len = len}};
+
+    if (shell_rows_fail(world, happening))
         shell_read_failed(world, happening->node, CORE_READ_PAGE);
+    else
+        shell_step(world, happening->node, &event);
+    free(rows);
+}
+
+/* In bad weather some answers leave an event out. */
+static void shell_answer_changes(struct world *world, const struct happening *happening)
+{
+    struct core_change changes[CORE_NEWS_MAX];
+    size_t len, total;
+    struct core_record *rows = shell_page(world, happening, &len, &total);
+    struct core_event event = {.type = CORE_EVENT_CHANGES,
+                               .changes = {.items = changes, .records = rows, .records_len = len}};
+
+    event.changes.items_len = chain_changes_in(&world->chain, happening->action.page.from, happening->block,
+                                               changes, CORE_NEWS_MAX);
+    if (event.changes.items_len > 0 && world_chance(world, world->faults.rpc_fail_pct)) {
+        const uint64_t gone = rng_between(&world->rng, 0, --event.changes.items_len);
+        memmove(changes + gone, changes + gone + 1, (event.changes.items_len - gone) * sizeof(*changes));
+    }
+    if (shell_rows_fail(world, happening))
+        shell_read_failed(world, happening->node, CORE_READ_CHANGES);
     else
         shell_step(world, happening->node, &event);
     free(rows);
@@ -431,6 +472,10 @@ void shell_answer(struct world *world, const struct happening *happening)
     case CORE_DO_READ_STATE:
         world->nodes[n].reading = false;
         shell_answer_state(world, happening);
+        return;
+    case CORE_DO_READ_CHANGES:
+        world->nodes[n].reading = false;
+        shell_answer_changes(world, happening);
         return;
     case CORE_DO_READ_PAGE:
         world->nodes[n].reading = false;

@@ -25,25 +25,35 @@ async function ask<T>(question: (facts: Provenance) => Promise<T>, changes = {})
 }
 
 describe("a question", () => {
-  it.each<[string, (facts: Provenance) => Promise<boolean>, (facts: Provenance) => Promise<boolean>]>([
-    ["cluster", (facts) => facts.isCluster(CLUSTER), (facts) => facts.isCluster(STRANGER)],
+  type Question = (facts: Provenance) => Promise<boolean>;
+
+  it.each<[string, number, Question, Question]>([
+    ["cluster", 600, (facts) => facts.isCluster(CLUSTER), (facts) => facts.isCluster(STRANGER)],
     [
       "member contract",
+      600,
       (facts) => facts.isMemberContract(MEMBER),
       (facts) => facts.isMemberContract(STRANGER),
     ],
     [
       "KMS root",
+      60,
       (facts) => facts.isKmsRoot(CLUSTER, KMS_ROOT),
       (facts) => facts.isKmsRoot(CLUSTER, STRANGER),
     ],
     [
       "operator",
+      60,
       (facts) => facts.isOperator(CLUSTER, OPERATOR),
       (facts) => facts.isOperator(STRANGER, OPERATOR),
     ],
-    ["app", (facts) => facts.isAllowedApp(CLUSTER, STRANGER), (facts) => facts.isAllowedApp(CLUSTER, MEMBER)],
-  ])("about a %s is asked once, remembered a day when yes and ten minutes when no", async (_, yes, no) => {
+    [
+      "app",
+      60,
+      (facts) => facts.isAllowedApp(CLUSTER, STRANGER),
+      (facts) => facts.isAllowedApp(CLUSTER, MEMBER),
+    ],
+  ])("about a %s is asked once, remembered a day when yes and %d s when no", async (_, seconds, yes, no) => {
     const puts = vi.spyOn(env.PROVENANCE, "put");
     scene.chain.allowApp(CLUSTER, STRANGER);
     for (let i = 0; i < 3; i++) {
@@ -53,7 +63,7 @@ describe("a question", () => {
     expect(scene.chain.calls).toBe(2);
     expect(puts.mock.calls.map(([, , options]) => options)).toEqual([
       { expirationTtl: 86_400 },
-      { expirationTtl: 600 },
+      { expirationTtl: seconds },
     ]);
   });
 

@@ -28,6 +28,7 @@ const BIN = join(ROOT, "test/node_modules/.bin");
 const ANVIL = join(ROOT, "test/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil");
 const WRANGLER = join(ROOT, "worker/node_modules/.bin/wrangler");
 export const SPONSOR_TOKEN = "devnet";
+export const STATS_TOKEN = "devnet-stats";
 // The secret of Pimlico's webhooks as Pimlico writes it, and the key (base64) that it stands for: digits either way.
 const PIMLICO_SECRET = "pim_whsec_132xhqfBs1FWqCxTuhU2snMTUp1ndXDD";
 export const PIMLICO_KEY = "000102030405060708090a0b0c0d0e0f1011121314151617";
@@ -93,7 +94,7 @@ const bundler = {
   probe: (instance) => jsonRpc(instance, BUNDLER_URL, "eth_supportedEntryPoints"),
 };
 
-const workerVariables = ({ clusterFactory, memberFactory, paymaster }) => ({
+export const workerVariables = ({ clusterFactory, memberFactory, paymaster }) => ({
   CHAIN_ID,
   RPC_URL,
   CLUSTER_FACTORIES: clusterFactory,
@@ -102,29 +103,39 @@ const workerVariables = ({ clusterFactory, memberFactory, paymaster }) => ({
   PAYMASTER_SIGNER_KEY: ACCOUNTS.sponsor.key,
   PIMLICO_WEBHOOK_SECRET: PIMLICO_SECRET,
   TOKEN: SPONSOR_TOKEN,
+  STATS_TOKEN,
 });
 
+export function workerCommand(instance, { name, port, inspectorPort }, variables) {
+  const file = join(instance.dir, `${name}.env`);
+  const lines = Object.entries(variables).map(([variable, value]) => `${variable}=${value}\n`);
+  writeFileSync(file, lines.join(""), { mode: 0o600 });
+  return [
+    WRANGLER,
+    "dev",
+    "--local",
+    "--show-interactive-dev-session=false",
+    ...flags({
+      cwd: join(ROOT, "worker"),
+      ip: WORLD_ADDRESS,
+      port,
+      "inspector-port": inspectorPort,
+      "persist-to": join(instance.dir, name),
+      "env-file": file,
+    }),
+  ];
+}
+
+export const WORKER_ENV = { WRANGLER_SEND_METRICS: "false", CI: "1", NO_COLOR: "1" };
+
 const worker = {
-  argv: (instance, deployment) => {
-    const file = join(instance.dir, "worker.env");
-    const lines = Object.entries(workerVariables(deployment)).map(([name, value]) => `${name}=${value}\n`);
-    writeFileSync(file, lines.join(""), { mode: 0o600 });
-    return [
-      WRANGLER,
-      "dev",
-      "--local",
-      "--show-interactive-dev-session=false",
-      ...flags({
-        cwd: join(ROOT, "worker"),
-        ip: WORLD_ADDRESS,
-        port: PORTS.worker,
-        "inspector-port": 9229,
-        "persist-to": join(instance.dir, "worker"),
-        "env-file": file,
-      }),
-    ];
-  },
-  env: { WRANGLER_SEND_METRICS: "false", CI: "1", NO_COLOR: "1" },
+  argv: (instance, deployment) =>
+    workerCommand(
+      instance,
+      { name: "worker", port: PORTS.worker, inspectorPort: 9229 },
+      workerVariables(deployment),
+    ),
+  env: WORKER_ENV,
   probe: (instance) => httpGet(instance, WORLD, `${WORKER_URL}/healthz`),
 };
 

@@ -117,8 +117,8 @@ export function httpGet(instance, room, url, timeoutSeconds = 5) {
   return run([...inRoom(findRoom(instance, room), { network: true }), ...curl]);
 }
 
-export async function jsonRpc(instance, url, method, params = []) {
-  const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
+// Posts JSON from the outside; gives the JSON of the answer, whatever its status.
+export async function postJson(instance, url, body) {
   const curl = [
     "curl",
     "-sS",
@@ -133,9 +133,13 @@ export async function jsonRpc(instance, url, method, params = []) {
     url,
   ];
   const answer = await run([...inRoom(findRoom(instance, WORLD), { network: true }), ...curl], {
-    input: body,
+    input: JSON.stringify(body),
   });
-  const { result, error } = JSON.parse(answer);
+  return JSON.parse(answer);
+}
+
+export async function jsonRpc(instance, url, method, params = []) {
+  const { result, error } = await postJson(instance, url, { jsonrpc: "2.0", id: 1, method, params });
   // viem looks for the code and the data of an error.
   if (error) throw Object.assign(new Error(`${method}: ${error.message}`), error);
   return result;

@@ -45,6 +45,12 @@ export async function registry(instance, cluster) {
 export const recordOf = (members, node) =>
   members.find(({ memberContract }) => memberContract.toLowerCase() === node.memberContract.toLowerCase());
 
+// The node whose member has the lowest index is the keyholder.
+export async function keyholderFirst(instance, cluster, nodes) {
+  const members = await registry(instance, cluster);
+  return nodes.sort((a, b) => recordOf(members, a).index - recordOf(members, b).index);
+}
+
 export async function wgPeers(instance, node) {
   const dump = await runInNode(instance, node, ["wg", "show", INTERFACE, "dump"]);
   return dump

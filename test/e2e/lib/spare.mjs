@@ -1,7 +1,8 @@
 // A node of which no agent is a member yet: where tests start agents that have something wrong about them.
 
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { encodeDeployData, encodeFunctionData } from "viem";
@@ -10,10 +11,10 @@ import { ACCOUNTS } from "../../devnet/lib/chain.mjs";
 import { awaitDaemon, logFile, startDaemon, stopDaemon } from "../../devnet/lib/daemon.mjs";
 import { contractAbi, contractArtifact, deployMembers, sendAll } from "../../devnet/lib/deploy.mjs";
 import { runInNode } from "../../devnet/lib/node.mjs";
-import { room } from "../../devnet/lib/node-room.mjs";
+import { room, startGuestAgent, stopGuestAgent } from "../../devnet/lib/node-room.mjs";
 import { createRoom } from "../../devnet/lib/room.mjs";
 import { DevnetError } from "../../devnet/lib/run.mjs";
-import { PIMLICO_KEY } from "../../devnet/lib/services.mjs";
+import { PIMLICO_KEY, WORKER_ENV, workerCommand, workerVariables } from "../../devnet/lib/services.mjs";
 import {
   BUNDLER_URL,
   RPC_URL,
@@ -22,7 +23,7 @@ import {
   WORLD_ADDRESS,
   nodeAddress,
 } from "../../devnet/lib/topology.mjs";
-import { jsonRpc, plugRoom } from "../../devnet/lib/world.mjs";
+import { httpGet, jsonRpc, plugRoom } from "../../devnet/lib/world.mjs";
 
 export async function openSpare(instance, deployment, index) {
   const [memberContract] = await deployMembers(instance, deployment, [index]);
@@ -36,6 +37,19 @@ export async function openSpare(instance, deployment, index) {
   };
   await plugRoom(instance, await createRoom(instance, spare.name), index);
   return spare;
+}
+
+// A spare node with a guest agent and a folder for its state.
+export async function withSpare(instance, deployment, index, body) {
+  const spare = await openSpare(instance, deployment, index);
+  const state = join(instance.nodes, `${spare.name}-state`);
+  mkdirSync(state, { mode: 0o700 });
+  await startGuestAgent(instance, spare);
+  try {
+    await body(spare, { STATE_DIR: state });
+  } finally {
+    await stopGuestAgent(instance, spare);
+  }
 }
 
 // A member contract that looks right and knows the cluster, but does not come from the factory.
@@ -64,13 +78,13 @@ export async function startGullibleSponsor(instance, { paymaster }, port) {
   ]);
 }
 
-const vendorDaemon = { name: "vendor", room: WORLD };
+const vendorDaemon = (port) => ({ name: `vendor-${port}`, room: WORLD });
 
 // Alchemy and Pimlico at one URL, which is also the bundler's.
 export async function startVendor(instance, { paymaster }, port) {
   const script = fileURLToPath(new URL("vendor.mjs", import.meta.url));
   const services = [BUNDLER_URL, RPC_URL, WORKER_URL, paymaster, ACCOUNTS.sponsor.key, PIMLICO_KEY];
-  await startDaemon(instance, vendorDaemon, [
+  await startDaemon(instance, vendorDaemon(port), [
     process.execPath,
     script,
     WORLD_ADDRESS,
@@ -78,15 +92,35 @@ export async function startVendor(instance, { paymaster }, port) {
     ...services,
   ]);
   const url = `http://${WORLD_ADDRESS}:${port}`;
-  await awaitDaemon(instance, vendorDaemon, () => jsonRpc(instance, url, "eth_supportedEntryPoints"), 20_000);
+  await awaitDaemon(
+    instance,
+    vendorDaemon(port),
+    () => jsonRpc(instance, url, "eth_supportedEntryPoints"),
+    20_000,
+  );
   return url;
 }
 
-export const stopVendor = (instance) => stopDaemon(instance, vendorDaemon, "KILL");
+export const stopVendor = (instance, port) => stopDaemon(instance, vendorDaemon(port), "KILL");
 
 // The methods that the vendor was asked for, in order.
-export const vendorRequests = (instance) =>
-  readFileSync(logFile(instance, "vendor"), "utf8").trim().split("\n");
+export const vendorRequests = (instance, port) =>
+  readFileSync(logFile(instance, vendorDaemon(port).name), "utf8")
+    .trim()
+    .split("\n");
+
+// Another Worker than the devnet's: `changes` are to its variables.
+export async function startWorker(instance, deployment, name, port, changes) {
+  const daemon = { name, room: WORLD };
+  const variables = { ...workerVariables(deployment), ...changes };
+  const command = workerCommand(instance, { name, port, inspectorPort: port + 1000 }, variables);
+  await startDaemon(instance, daemon, command, WORKER_ENV);
+  const url = `http://${WORLD_ADDRESS}:${port}`;
+  await awaitDaemon(instance, daemon, () => httpGet(instance, WORLD, `${url}/healthz`), 60_000);
+  return url;
+}
+
+export const stopWorker = (instance, name) => stopDaemon(instance, { name, room: WORLD });
 
 // Starts an agent and waits for the first line that matches, or for its end. Gives {line, lines, code}: code
 // is undefined while the agent runs; `stop` ends it.

@@ -22,9 +22,9 @@ import { ENTRY_POINT, chainClient } from "../../devnet/lib/chain.mjs";
 import { contractAbi } from "../../devnet/lib/deploy.mjs";
 import { findRoom } from "../../devnet/lib/room.mjs";
 import { waitFor } from "../../devnet/lib/run.mjs";
-import { SPONSOR_TOKEN } from "../../devnet/lib/services.mjs";
-import { BUNDLER_URL, CHAIN_ID, WORKER_URL } from "../../devnet/lib/topology.mjs";
+import { BUNDLER_URL, CHAIN_ID } from "../../devnet/lib/topology.mjs";
 import { jsonRpc } from "../../devnet/lib/world.mjs";
+import { payByWorker } from "./payers.mjs";
 
 const PURPOSE = "attestmesh.binding.v1";
 const ABI = [...contractAbi("AttestFacet"), ...contractAbi("DstackFacet"), ...contractAbi("ClusterMember")];
@@ -70,7 +70,8 @@ function recoverPublicKey(hash, signature) {
   return bytesToHex(recovered.toRawBytes(true));
 }
 
-export async function registerCall(cluster, node, keys) {
+// `changes` spoil the proof.
+export async function registerCall(cluster, node, keys, changes = {}) {
   const member = node.memberContract;
   const words = [
     { type: "string" },
@@ -95,6 +96,7 @@ export async function registerCall(cluster, node, keys) {
     derivedCompressedPubkey: derived,
     appCompressedPubkey: recoverPublicKey(keccak256(toBytes(`${PURPOSE}:${derived.slice(2)}`)), appSignature),
     purpose: PURPOSE,
+    ...changes,
   };
   return encodeFunctionData({
     abi: ABI,
@@ -124,15 +126,8 @@ export const accountNonce = (instance, node) =>
     args: [node.memberContract, 0n],
   });
 
-// Sends one call of a member's account, paid for by the sponsor; gives the bundler's receipt.
-export async function sendUserOperation(
-  instance,
-  node,
-  signer,
-  target,
-  call,
-  { token = SPONSOR_TOKEN } = {},
-) {
+// Sends one call of a member's account, paid for as `pay` does (see payers.mjs); gives the bundler's receipt.
+export async function sendUserOperation(instance, node, signer, target, call, pay = payByWorker) {
   const fees = await chainClient(instance).estimateFeesPerGas();
   const operation = {
     sender: node.memberContract,
@@ -140,29 +135,9 @@ export async function sendUserOperation(
     callData: encodeFunctionData({ abi: ABI, functionName: "execute", args: [target, 0n, call] }),
     maxFeePerGas: fees.maxFeePerGas,
     maxPriorityFeePerGas: fees.maxPriorityFeePerGas,
-    callGasLimit: 0n,
-    verificationGasLimit: 0n,
-    preVerificationGas: 0n,
     signature: PLACEHOLDER,
   };
-  const sponsor = async (method) => {
-    const parameters = [hexFields(operation), ENTRY_POINT, numberToHex(CHAIN_ID), { token }];
-    const { sponsor: _name, ...fields } = await jsonRpc(
-      instance,
-      `${WORKER_URL}/erc7677`,
-      method,
-      parameters,
-    );
-    Object.assign(operation, fields);
-  };
-  await sponsor("pm_getPaymasterStubData");
-  const estimate = await jsonRpc(instance, BUNDLER_URL, "eth_estimateUserOperationGas", [
-    hexFields(operation),
-    ENTRY_POINT,
-  ]);
-  const { callGasLimit, verificationGasLimit, preVerificationGas } = estimate;
-  Object.assign(operation, { callGasLimit, verificationGasLimit, preVerificationGas });
-  await sponsor("pm_getPaymasterData");
+  Object.assign(operation, await pay(instance, hexFields(operation)));
 
   const numbers = Object.fromEntries(
     Object.entries(operation).map(([name, value]) => [name, /Gas|nonce/.test(name) ? BigInt(value) : value]),

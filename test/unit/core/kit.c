@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "agent/core/head.h"
+#include "agent/core/change.h"
 
 struct core_record kit_record(uint32_t n)
 {
@@ -94,6 +94,15 @@ bool kit_has_index(const struct kit *kit, enum core_action_type type, uint32_t i
     return false;
 }
 
+const struct core_action *kit_action(const struct kit *kit, enum core_action_type type)
+{
+    for (size_t i = 0; i < kit->actions_len; i++)
+        if (kit->actions[i].type == type)
+            return &kit->actions[i];
+    cr_assert_fail("action %d is not asked for", type);
+    return NULL;
+}
+
 bool kit_told(const struct kit *kit, enum core_peer_event event, uint32_t index)
 {
     for (size_t i = 0; i < kit->actions_len; i++)
@@ -103,11 +112,26 @@ bool kit_told(const struct kit *kit, enum core_peer_event event, uint32_t index)
     return false;
 }
 
+void kit_change(struct kit *kit, const struct core_change *change)
+{
+    if (kit->news_len == CORE_NEWS_MAX)
+        memmove(kit->news, kit->news + 1, --kit->news_len * sizeof(*kit->news));
+    kit->news[kit->news_len++] = *change;
+    kit->state = change_apply(&kit->state, change);
+}
+
 void kit_add(struct kit *kit, const struct core_record *record)
 {
-    kit->state.head = head_after_registration(&kit->state.head, ++kit->state.version, record);
     cr_assert_lt(kit->state.members, KIT_ROWS_MAX);
-    kit->rows[kit->state.members++] = *record;
+    kit->rows[kit->state.members] = *record;
+    kit_change(kit, &(struct core_change){.type = CORE_CHANGE_REGISTERED, .registered = *record});
+}
+
+void kit_publish_wg_key(struct kit *kit, uint32_t index, const struct bytes32 *key)
+{
+    kit->rows[index].wg_pubkey = *key;
+    kit_change(kit,
+               &(struct core_change){.type = CORE_CHANGE_WG_KEY, .key = {kit->rows[index].member_id, *key}});
 }
 
 void kit_touch(struct kit *kit)
@@ -119,11 +143,10 @@ void kit_touch(struct kit *kit)
 void kit_remove(struct kit *kit, uint32_t index)
 {
     kit->rows[index].removed = true;
-    kit->state.removed++;
-    kit->state.csk_generation++;
-    kit->state.csk_commitment = (struct bytes32){0};
-    kit_touch(kit);
-    kit_touch(kit);
+    kit_change(kit,
+               &(struct core_change){.type = CORE_CHANGE_REMOVED, .removed = kit->rows[index].member_id});
+    kit_change(kit, &(struct core_change){.type = CORE_CHANGE_CSK_ROTATED,
+                                          .csk.generation = kit->state.csk_generation + 1});
 }
 
 void kit_identity_ready(struct kit *kit)
@@ -162,19 +185,36 @@ void kit_state(struct kit *kit)
 
 void kit_page(struct kit *kit)
 {
-    struct core_event event = {.type = CORE_EVENT_MEMBERS_PAGE, .page = {.total = kit->state.members}};
+    const struct core_action *action = kit_action(kit, CORE_DO_READ_PAGE);
+    const uint32_t offset = action->page.offset, limit = action->page.limit;
 
-    for (size_t i = 0; i < kit->actions_len; i++) {
-        const struct core_action *action = &kit->actions[i];
-        if (action->type != CORE_DO_READ_PAGE)
-            continue;
-        cr_assert_leq(action->page.offset + (uint64_t)action->page.limit, kit->state.members);
-        event.page.offset = action->page.offset;
-        event.page.records = kit->rows + action->page.offset;
-        event.page.records_len = action->page.limit;
+    cr_assert_leq(offset + (uint64_t)limit, kit->state.members);
+    kit_step(kit, &(struct core_event){.type = CORE_EVENT_MEMBERS_PAGE,
+                                       .page = {.offset = offset,
+                                                .total = kit->state.members,
+                                                .records = kit->rows + offset,
+                                                .records_len = limit}});
+}
+
+void kit_changes(struct kit *kit)
+{
+    const struct core_action *action = kit_action(kit, CORE_DO_READ_CHANGES);
+
+    kit_step(kit, &(struct core_event){.type = CORE_EVENT_CHANGES,
+                                       .changes = {.items = kit->news,
+                                                   .items_len = kit->news_len,
+                                                   .records = kit->rows + action->page.offset,
+                                                   .records_len = action->page.limit}});
+}
+
+void kit_read_all(struct kit *kit)
+{
+    while (kit_has(kit, CORE_DO_READ_CHANGES) || kit_has(kit, CORE_DO_READ_PAGE)) {
+        if (kit_has(kit, CORE_DO_READ_CHANGES))
+            kit_changes(kit);
+        else
+            kit_page(kit);
     }
-    cr_assert(event.page.records, "no page is being read");
-    kit_step(kit, &event);
 }
 
 void kit_applied(struct kit *kit)
@@ -229,9 +269,10 @@ void kit_heartbeat(struct kit *kit, uint32_t index, uint64_t sequence, uint64_t 
 
 void kit_commit(struct kit *kit)
 {
-    kit->state.csk_commitment = kit_commitment(kit->state.csk_generation);
-    kit->state.head = head_after_commitment(&kit->state.head, ++kit->state.version, kit->state.csk_generation,
-                                            &kit->state.csk_commitment);
+    const uint64_t generation = kit->state.csk_generation;
+
+    kit_change(kit, &(struct core_change){.type = CORE_CHANGE_CSK_COMMITTED,
+                                          .csk = {generation, kit_commitment(generation)}});
 }
 
 static void kit_found(struct kit *kit, enum core_event_type type, uint32_t index)
@@ -284,8 +325,14 @@ void kit_sync(struct kit *kit)
         reading = kit_pass(kit);
     cr_assert(reading);
     kit_state(kit);
-    while (kit_has(kit, CORE_DO_READ_PAGE))
-        kit_page(kit);
+    kit_read_all(kit);
+}
+
+void kit_poll(struct kit *kit)
+{
+    for (int i = 0; i < 100 && !kit_has(kit, CORE_DO_READ_STATE); i++)
+        kit_deadline(kit);
+    kit_state(kit);
 }
 
 void kit_join(struct kit *kit, uint32_t self, uint32_t len)

@@ -19,6 +19,8 @@ struct kit {
     struct core_identity identity; /* of the node */
     struct core_chain_state state; /* of the registry */
     struct core_record rows[KIT_ROWS_MAX];
+    struct core_change news[CORE_NEWS_MAX]; /* the newest changes, in order */
+    size_t news_len;
 };
 
 /* Member number `n`: id 0xnnnn... in its first bytes, so that ids are in the order of the numbers. */
@@ -42,12 +44,18 @@ void kit_deadline(struct kit *kit);
 size_t kit_count(const struct kit *kit, enum core_action_type type);
 bool kit_has(const struct kit *kit, enum core_action_type type);
 bool kit_has_index(const struct kit *kit, enum core_action_type type, uint32_t index);
+/* The first of a type; there must be one. */
+const struct core_action *kit_action(const struct kit *kit, enum core_action_type type);
 bool kit_told(const struct kit *kit, enum core_peer_event event, uint32_t index);
 
 /* Registers a member in the registry, with the head as the chain makes it. */
 void kit_add(struct kit *kit, const struct core_record *record);
 
-/* A change of another kind than a registration. */
+/* Makes a change, with the head as the chain makes it, and its event. */
+void kit_change(struct kit *kit, const struct core_change *change);
+void kit_publish_wg_key(struct kit *kit, uint32_t index, const struct bytes32 *key);
+
+/* A change whose event the RPC withholds: only pages show it. */
 void kit_touch(struct kit *kit);
 void kit_remove(struct kit *kit, uint32_t index);
 
@@ -57,7 +65,9 @@ void kit_self_absent(struct kit *kit);
 void kit_self_present(struct kit *kit, const struct core_record *record, uint32_t wg_generation);
 void kit_self_failed(struct kit *kit);
 void kit_state(struct kit *kit);
-void kit_page(struct kit *kit); /* answers the READ_PAGE of the last step */
+void kit_page(struct kit *kit);     /* answers the READ_PAGE of the last step */
+void kit_changes(struct kit *kit);  /* answers its READ_CHANGES */
+void kit_read_all(struct kit *kit); /* answers both as long as there are any */
 void kit_failed(struct kit *kit, enum core_event_type type, const char *text, bool retryable);
 void kit_read_failed(struct kit *kit, enum core_read what);
 void kit_applied(struct kit *kit);
@@ -75,8 +85,12 @@ void kit_no_cache(struct kit *kit);
 void kit_pulled(struct kit *kit, uint32_t index);
 void kit_csk_failed(struct kit *kit, enum core_csk_step what, uint32_t index, const char *text);
 
-/* Fires timers and answers device work until the core wants the state, then answers with it and all pages. */
+/* Fires timers and answers device work until the core wants the state, then answers with it and all that is
+ * read then. */
 void kit_sync(struct kit *kit);
+
+/* Fires timers until the core wants the state, then answers with it. */
+void kit_poll(struct kit *kit);
 
 /* Runs the core from its start to where it knows the registry: kit_init, registered member `self` among
  * `len`. */

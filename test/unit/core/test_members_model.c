@@ -33,9 +33,10 @@ static void model_change(struct kit *kit, struct rng *rng, uint32_t *next)
             kit_remove(kit, at);
         return;
     case 3:
-        if (at < len && !kit->rows[at].removed)
-            kit->rows[at].wg_pubkey = model_record(rng, 0).wg_pubkey;
-        kit_touch(kit);
+        if (at < len && !kit->rows[at].removed) {
+            const struct core_record record = model_record(rng, 0);
+            kit_publish_wg_key(kit, at, &record.wg_pubkey);
+        }
         return;
     default: /* a reorg: members from here on never were, or are others now */
         for (uint32_t i = at; i < len; i++) {

@@ -1,27 +1,11 @@
 #include "test/unit/core/kit.h"
 
-static const struct core_action *page_of(const struct kit *kit)
-{
-    for (size_t i = 0; i < kit->actions_len; i++)
-        if (kit->actions[i].type == CORE_DO_READ_PAGE)
-            return &kit->actions[i];
-    cr_assert_fail("no page is asked for");
-    return NULL;
-}
-
-static void poll(struct kit *kit)
-{
-    for (int i = 0; i < 100 && !kit_has(kit, CORE_DO_READ_STATE); i++)
-        kit_deadline(kit);
-    kit_state(kit);
-}
-
 Test(registry, an_unchanged_version_reads_no_page)
 {
     struct kit kit;
 
     kit_join(&kit, 0, 3);
-    poll(&kit);
+    kit_poll(&kit);
     cr_assert_not(kit_has(&kit, CORE_DO_READ_PAGE));
     cr_assert_eq(kit_status(&kit).block, kit.state.block);
     cr_assert_eq(kit_status(&kit).version, 3);
@@ -56,65 +40,18 @@ Test(registry, pages_are_bounded_and_pinned_to_the_block_of_the_state)
     kit_identity_ready(&kit);
     kit_self_present(&kit, &self, 0);
     kit_state(&kit);
-    cr_assert_eq(page_of(&kit)->page.offset, 0);
-    cr_assert_eq(page_of(&kit)->page.limit, 50);
-    cr_assert_eq(page_of(&kit)->page.block, kit.state.block);
+    cr_assert_eq(kit_action(&kit, CORE_DO_READ_PAGE)->page.offset, 0);
+    cr_assert_eq(kit_action(&kit, CORE_DO_READ_PAGE)->page.limit, 50);
+    cr_assert_eq(kit_action(&kit, CORE_DO_READ_PAGE)->page.block, kit.state.block);
     kit_page(&kit);
-    cr_assert_eq(page_of(&kit)->page.offset, 50);
+    cr_assert_eq(kit_action(&kit, CORE_DO_READ_PAGE)->page.offset, 50);
     kit_page(&kit);
-    cr_assert_eq(page_of(&kit)->page.offset, 100);
-    cr_assert_eq(page_of(&kit)->page.limit, 20);
+    cr_assert_eq(kit_action(&kit, CORE_DO_READ_PAGE)->page.offset, 100);
+    cr_assert_eq(kit_action(&kit, CORE_DO_READ_PAGE)->page.limit, 20);
     cr_assert_not(kit_has(&kit, CORE_DO_APPLY_DEVICE), "one pass when the table is whole");
     kit_page(&kit);
     cr_assert(kit_has(&kit, CORE_DO_APPLY_DEVICE));
     cr_assert_eq(kit_status(&kit).peers, 119);
-    kit_free(&kit);
-}
-
-Test(registry, additions_read_only_what_is_new)
-{
-    struct kit kit;
-    struct core_record record = kit_record(3);
-
-    kit_join(&kit, 0, 3);
-    kit_add(&kit, &record);
-    poll(&kit);
-    cr_assert_eq(page_of(&kit)->page.offset, 3);
-    cr_assert_eq(page_of(&kit)->page.limit, 1);
-    kit_page(&kit);
-    cr_assert(kit_told(&kit, CORE_PEER_JOINED, 3));
-    cr_assert_eq(kit_status(&kit).version, 4);
-    kit_free(&kit);
-}
-
-Test(registry, an_addition_that_the_head_does_not_prove_reads_all)
-{
-    struct kit kit;
-    struct core_record record = kit_record(3);
-
-    kit_join(&kit, 0, 3);
-    kit_add(&kit, &record);
-    kit.state.head.b[5] ^= 1; /* as when a reorg exchanged earlier members too */
-    poll(&kit);
-    kit_page(&kit);
-    cr_assert_not(kit_told(&kit, CORE_PEER_JOINED, 3));
-    cr_assert_eq(page_of(&kit)->page.offset, 0);
-    kit_page(&kit);
-    cr_assert(kit_told(&kit, CORE_PEER_JOINED, 3));
-    kit_free(&kit);
-}
-
-Test(registry, other_changes_read_all)
-{
-    struct kit kit;
-
-    kit_join(&kit, 0, 3);
-    kit_remove(&kit, 2);
-    poll(&kit);
-    cr_assert_eq(page_of(&kit)->page.offset, 0);
-    kit_page(&kit);
-    cr_assert(kit_told(&kit, CORE_PEER_REMOVED, 2));
-    cr_assert_eq(kit_status(&kit).live_members, 2);
     kit_free(&kit);
 }
 
@@ -128,13 +65,13 @@ Test(registry, a_lagging_rpc_is_not_believed_for_a_minute)
     kit.state = (struct core_chain_state){
         .version = 1, .members = 1, .cidr_ip = fresh.cidr_ip, .cidr_prefix = fresh.cidr_prefix};
     kit.block = 50;
-    poll(&kit);
+    kit_poll(&kit);
     cr_assert_not(kit_has(&kit, CORE_DO_READ_PAGE));
     cr_assert_eq(kit_status(&kit).peers, 2);
     cr_assert(strstr(kit_status(&kit).chain_error, "lags"), "%s", kit_status(&kit).chain_error);
     kit.now_ms += 61000;
     kit_event(&kit, CORE_EVENT_TICK);
-    poll(&kit);
+    kit_poll(&kit);
     cr_assert(kit_has(&kit, CORE_DO_READ_PAGE), "a chain that stays shorter was reorganised");
     kit_free(&kit);
 }
@@ -148,7 +85,7 @@ Test(registry, a_failed_read_is_told_and_repeated)
         kit_deadline(&kit);
     kit_read_failed(&kit, CORE_READ_STATE);
     cr_assert_str_eq(kit_status(&kit).chain_error, "eth_call: refused");
-    poll(&kit);
+    kit_poll(&kit);
     cr_assert_str_eq(kit_status(&kit).chain_error, "");
     kit_free(&kit);
 }
@@ -190,11 +127,12 @@ Test(registry, a_page_of_another_state_is_refused)
     struct kit kit;
     struct core_record record = kit_record(2);
     struct core_event event = {.type = CORE_EVENT_MEMBERS_PAGE,
-                               .page = {.offset = 2, .total = 4, .records = &record, .records_len = 1}};
+                               .page = {.total = 4, .records = &record, .records_len = 1}};
 
     kit_join(&kit, 0, 2);
-    kit_add(&kit, &record);
-    poll(&kit);
+    kit_touch(&kit);
+    kit_poll(&kit);
+    kit_changes(&kit);
     kit_step(&kit, &event);
     cr_assert_str_neq(kit_status(&kit).chain_error, "");
     cr_assert_eq(kit_status(&kit).members, 2);
@@ -208,60 +146,21 @@ Test(registry, a_read_that_broke_off_is_not_built_upon)
     struct kit kit;
 
     kit_join(&kit, 0, 120);
-    kit_remove(&kit, 7);
-    poll(&kit);
+    const struct core_chain_state before = kit.state;
+    kit.rows[7].removed = true;
+    kit.state.removed = 1;
+    kit_touch(&kit);
+    kit_poll(&kit);
+    kit_changes(&kit);
     kit_page(&kit);
     cr_assert_eq(kit_status(&kit).live_members, 119);
     kit_read_failed(&kit, CORE_READ_PAGE);
     kit.rows[7].removed = false; /* a reorg takes the removal back: version and head are as before */
-    kit.state.removed = 0;
-    kit.state.version = 120;
-    kit.state.head.b[0] ^= 0xff;
-    kit.state.head.b[0] ^= 0xff;
-    poll(&kit);
-    cr_assert(kit_has(&kit, CORE_DO_READ_PAGE));
-    cr_assert_eq(page_of(&kit)->page.offset, 0);
-    while (kit_has(&kit, CORE_DO_READ_PAGE))
-        kit_page(&kit);
+    kit.state = before;
+    kit_poll(&kit);
+    cr_assert_eq(kit_action(&kit, CORE_DO_READ_PAGE)->page.offset, 0);
+    kit_read_all(&kit);
     cr_assert_eq(kit_status(&kit).live_members, 120);
-    kit_free(&kit);
-}
-
-Test(registry, a_reorg_that_exchanges_members_replaces_rows)
-{
-    struct kit kit;
-
-    kit_join(&kit, 0, 4);
-    kit.rows[2] = kit_record(3);
-    kit.rows[3] = kit_record(2);
-    kit.state.head.b[0] ^= 1;
-    poll(&kit);
-    kit_page(&kit);
-    cr_assert(kit_told(&kit, CORE_PEER_REMOVED, 2));
-    cr_assert(kit_told(&kit, CORE_PEER_REMOVED, 3));
-    cr_assert(kit_has_index(&kit, CORE_DO_REMOVE_STREAM_PEER, 2));
-    cr_assert_eq(page_of(&kit)->page.offset, 2);
-    kit_page(&kit);
-    cr_assert(kit_told(&kit, CORE_PEER_JOINED, 2));
-    cr_assert(kit_told(&kit, CORE_PEER_JOINED, 3));
-    cr_assert_eq(kit_status(&kit).peers, 3);
-    cr_assert_eq(kit_member(&kit, 2).record.mesh_ip, kit_record(3).mesh_ip);
-    kit_free(&kit);
-}
-
-Test(registry, a_reorg_that_takes_members_away_removes_rows)
-{
-    struct kit kit;
-
-    kit_join(&kit, 0, 4);
-    kit.state.members = 2;
-    kit.state.version = 2;
-    poll(&kit);
-    kit_page(&kit);
-    cr_assert(kit_told(&kit, CORE_PEER_REMOVED, 2));
-    cr_assert(kit_told(&kit, CORE_PEER_REMOVED, 3));
-    cr_assert_eq(kit_status(&kit).members, 2);
-    cr_assert_eq(kit_status(&kit).live_members, 2);
     kit_free(&kit);
 }
 
@@ -289,8 +188,7 @@ static unsigned polls_within(struct kit *kit, uint64_t duration_ms)
             polls++;
             kit_state(kit);
         }
-        if (kit_has(kit, CORE_DO_READ_PAGE))
-            kit_page(kit);
+        kit_read_all(kit);
     }
     kit->now_ms = until_ms;
     return polls;
@@ -358,14 +256,14 @@ Test(registry, a_push_that_comes_a_little_after_the_poll_is_no_offence)
     tell(&kit, true, false);
     polls_within(&kit, 10000);
     kit_touch(&kit);
-    for (int i = 0; i < 100 && !kit_has(&kit, CORE_DO_READ_PAGE); i++) {
+    for (int i = 0; i < 100 && !kit_has(&kit, CORE_DO_READ_CHANGES); i++) {
         kit_deadline(&kit);
         if (kit_has(&kit, CORE_DO_OBSERVE_DEVICE))
             kit_observed(&kit, 1);
         if (kit_has(&kit, CORE_DO_READ_STATE))
             kit_state(&kit);
     }
-    kit_page(&kit);
+    kit_read_all(&kit);
     tell(&kit, true, true);
     cr_assert(kit_has(&kit, CORE_DO_READ_STATE));
     kit_state(&kit);

@@ -35,6 +35,8 @@ Test(health, a_wish_to_be_left_alone_is_honoured_within_bounds)
     health_fail(&health, &backoff, 0, 7, 0);
     cr_assert_eq(health_rank(&health, 6999), HEALTH_CLOSED);
     cr_assert_neq(health_rank(&health, 7000), HEALTH_CLOSED);
+    health_fail(&health, &backoff, 0, 8, UINT32_MAX);
+    cr_assert(health.closed_until_ms > 8000 && health.closed_until_ms <= 9000, "not everybody at once");
     health_fail(&health, &backoff, 0, UINT32_MAX, 0);
     cr_assert_eq(health_rank(&health, HEALTH_RETRY_AFTER_MAX_S * 1000 - 1), HEALTH_CLOSED);
     cr_assert_neq(health_rank(&health, HEALTH_RETRY_AFTER_MAX_S * 1000), HEALTH_CLOSED);

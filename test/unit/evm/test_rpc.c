@@ -13,6 +13,8 @@ struct behaviour {
     const char *retry_after;
     const char *raw;      /* the whole body, or */
     const char *fragment; /* the part behind the right id */
+    const char *chain;    /* the same for eth_chainId */
+    unsigned checks;      /* requests for that */
     bool never;
     unsigned requests;
     char seen[256];
@@ -25,6 +27,7 @@ struct outcome {
     uint8_t data[128];
     size_t data_len;
     uint32_t retry_after_s;
+    size_t endpoint;
 };
 
 struct fixture {
@@ -34,11 +37,17 @@ struct fixture {
     struct behaviour behaviours[2];
     struct rpc *rpc;
     struct outcome outcome;
+    unsigned wrong; /* endpoints told to serve another chain */
 };
 
 static void handle(void *user, const struct fake_request *request, struct fake_reply *reply)
 {
     struct behaviour *b = user;
+    if (b->chain && strstr(request->body, "eth_chainId")) {
+        b->checks++;
+        fake_reply_rpc(reply, request, b->chain);
+        return;
+    }
     b->requests++;
     snprintf(b->seen, sizeof(b->seen), "%s", request->body);
     reply->status = b->status ? b->status : 200;
@@ -57,6 +66,7 @@ static void on_result(void *user, const struct rpc_result *result)
     f->outcome.code = result->code;
     f->outcome.rpc_code = result->rpc_code;
     f->outcome.retry_after_s = result->retry_after_s;
+    f->outcome.endpoint = result->endpoint;
     snprintf(f->outcome.value, sizeof(f->outcome.value), "%s", json_object_to_json_string(result->value));
     snprintf(f->outcome.error, sizeof(f->outcome.error), "%s", result->error ? result->error : "");
     f->outcome.data_len = result->data_len;
@@ -197,7 +207,7 @@ Test(rpc, when_all_asked_to_be_left_alone_a_call_fails_without_a_request)
     cr_assert_eq(f.behaviours[1].requests, 1);
     call(&f);
     cr_assert_eq(f.outcome.code, -EBUSY);
-    cr_assert(f.outcome.retry_after_s > 30 && f.outcome.retry_after_s <= 60);
+    cr_assert(f.outcome.retry_after_s > 30 && f.outcome.retry_after_s <= 68);
     cr_assert(strstr(f.outcome.error, "eth_test: 127.0.0.1:"), "%s", f.outcome.error);
     rpc_call_cancel(rpc_call(f.rpc, "eth_test", json_object_new_array(), on_result, &f));
     cr_assert_eq(f.behaviours[0].requests, 1);
@@ -297,5 +307,136 @@ Test(rpc, bad_urls_are_refused)
     setup(&f, good, good);
     cr_assert_null(rpc_new(f.http, bad, 1));
     cr_assert_null(rpc_new(f.http, bad, 0));
+    teardown(&f);
+}
+
+static void on_wrong_chain(void *user, const char *origin, uint64_t chain_id)
+{
+    struct fixture *f = user;
+    f->wrong++;
+    cr_assert(strstr(origin, "127.0.0.1:"));
+    cr_assert_eq(chain_id, 2);
+}
+
+#define RIGHT "\"result\":\"0x1\""
+#define WRONG "\"result\":\"0x2\""
+
+Test(rpc, every_url_shows_its_chain_before_its_first_use_and_only_then)
+{
+    struct fixture f;
+    setup(&f, (struct behaviour){.chain = RIGHT, .fragment = "\"result\":\"0x7\""}, good);
+    rpc_expect_chain(f.rpc, 1, on_wrong_chain, &f);
+    call(&f);
+    call(&f);
+    cr_assert(f.outcome.code == 0 && f.outcome.endpoint == 0);
+    cr_assert(f.behaviours[0].checks == 1 && f.behaviours[0].requests == 2);
+    cr_assert_eq(f.behaviours[1].checks, 0);
+    cr_assert_eq(f.wrong, 0);
+    teardown(&f);
+}
+
+Test(rpc, a_url_of_another_chain_is_set_aside)
+{
+    struct rpc_endpoint endpoints[RPC_URLS_MAX];
+    struct fixture f;
+    setup(&f, (struct behaviour){.chain = WRONG, .fragment = "\"result\":\"0x8\""},
+          (struct behaviour){.chain = RIGHT, .fragment = "\"result\":\"0x7\""});
+    rpc_expect_chain(f.rpc, 1, on_wrong_chain, &f);
+    call(&f);
+    call(&f);
+    cr_assert_str_eq(f.outcome.value, "\"0x7\"");
+    cr_assert_eq(f.outcome.endpoint, 1);
+    cr_assert(f.behaviours[0].checks == 1 && f.behaviours[0].requests == 0, "never used");
+    cr_assert_eq(f.wrong, 1);
+    cr_assert_eq(rpc_endpoints(f.rpc, endpoints), 2);
+    cr_assert(endpoints[0].other_chain == 2 && endpoints[1].other_chain == 0);
+    cr_assert(endpoints[1].requests == 3 && endpoints[1].failures == 0);
+    teardown(&f);
+}
+
+Test(rpc, another_chain_everywhere_is_an_error_of_its_own)
+{
+    struct fixture f;
+    setup(&f, (struct behaviour){.chain = WRONG}, (struct behaviour){.chain = WRONG});
+    rpc_expect_chain(f.rpc, 1, on_wrong_chain, &f);
+    for (int i = 0; i < 2; i++) {
+        call(&f);
+        cr_assert_eq(f.outcome.code, AM_EMISMATCH);
+        cr_assert(strstr(f.outcome.error, "serves chain 2 instead of 1"), "%s", f.outcome.error);
+    }
+    cr_assert(f.behaviours[0].checks == 1 && f.behaviours[1].checks == 1);
+    teardown(&f);
+}
+
+Test(rpc, another_chain_here_and_silence_there_may_still_end_well)
+{
+    struct fixture f;
+    setup(&f, (struct behaviour){.status = 503}, (struct behaviour){.chain = WRONG});
+    rpc_expect_chain(f.rpc, 1, on_wrong_chain, &f);
+    call(&f);
+    cr_assert(f.outcome.code != 0 && f.outcome.code != AM_EMISMATCH, "%s", f.outcome.error);
+    f.behaviours[0] = (struct behaviour){.chain = RIGHT, .fragment = "\"result\":\"0x7\""};
+    call(&f);
+    cr_assert_str_eq(f.outcome.value, "\"0x7\"");
+    teardown(&f);
+}
+
+Test(rpc, a_url_that_does_not_show_its_chain_is_not_used)
+{
+    static const char *const answers[] = {"\"result\":1", "\"result\":null",
+                                          "\"error\":{\"code\":-32601,\"message\":\"no such method\"}"};
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        struct fixture f;
+        setup(&f, (struct behaviour){.chain = answers[i], .fragment = "\"result\":\"0x8\""},
+              (struct behaviour){.chain = RIGHT, .fragment = "\"result\":\"0x7\""});
+        rpc_expect_chain(f.rpc, 1, on_wrong_chain, &f);
+        call(&f);
+        cr_assert_str_eq(f.outcome.value, "\"0x7\"", "case %zu: %s", i, f.outcome.error);
+        cr_assert_eq(f.behaviours[0].requests, 0);
+        teardown(&f);
+    }
+}
+
+Test(rpc, a_rate_limit_without_a_time_is_left_alone_for_one_of_our_own)
+{
+    const struct behaviour limits[] = {
+        {.status = 429, .raw = "slow down"},
+        {.fragment = "\"error\":{\"code\":429,\"message\":\"compute units\"}"},
+    };
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        struct rpc_endpoint endpoints[RPC_URLS_MAX];
+        struct fixture f;
+        setup(&f, limits[i], limits[i]);
+        call(&f);
+        cr_assert_eq(f.outcome.code, -EBUSY, "case %zu: %s", i, f.outcome.error);
+        call(&f);
+        cr_assert_eq(f.outcome.code, -EBUSY, "case %zu: %s", i, f.outcome.error);
+        cr_assert(f.behaviours[0].requests == 1 && f.behaviours[1].requests == 1, "case %zu", i);
+        rpc_endpoints(f.rpc, endpoints);
+        cr_assert(endpoints[0].rate_limits == 1 && endpoints[0].failures == 1 && !endpoints[0].working);
+        teardown(&f);
+    }
+}
+
+Test(rpc, a_url_that_lags_comes_after_the_others)
+{
+    struct rpc_endpoint endpoints[RPC_URLS_MAX];
+    struct fixture f;
+    setup(&f, good, good);
+    rpc_note_block(f.rpc, 1, 100);
+    rpc_note_block(f.rpc, 0, 100 - RPC_LAG_BLOCKS);
+    call(&f);
+    cr_assert_eq(f.outcome.endpoint, 0, "a few blocks are nothing");
+    rpc_note_block(f.rpc, 0, 100 - RPC_LAG_BLOCKS - 1);
+    rpc_endpoints(f.rpc, endpoints);
+    cr_assert(endpoints[0].lag == RPC_LAG_BLOCKS + 1 && endpoints[1].lag == 0);
+    call(&f);
+    cr_assert_eq(f.outcome.endpoint, 1);
+    rpc_note_block(f.rpc, 0, 101);
+    call(&f);
+    cr_assert_eq(f.outcome.endpoint, 0);
+    rpc_note_block(f.rpc, 0, 50);
+    call(&f);
+    cr_assert_eq(f.outcome.endpoint, 0, "a chain that became shorter where it was newest is no lag");
     teardown(&f);
 }

@@ -141,3 +141,19 @@ Test(userop, raised_fees_are_an_eighth_higher)
     cr_assert(uint256_to_u64(&op.max_priority_fee_per_gas, &fee));
     cr_assert_eq(fee, 2);
 }
+
+Test(userop, outbidding_has_a_ceiling)
+{
+    const struct {
+        uint64_t market, pending, expected;
+    } cases[] = {{1000, 800, 1000}, {1000, 1000, 1126}, {1000, 3000, 3376}, {1000, 3600, 1000}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct userop op = {.max_fee_per_gas = uint256_of_u64(cases[i].market),
+                            .max_priority_fee_per_gas = uint256_of_u64(10)};
+        const struct uint256 fee = uint256_of_u64(cases[i].pending), tip = uint256_of_u64(100);
+        uint64_t raised;
+        userop_outbid(&op, &fee, &tip);
+        cr_assert(uint256_to_u64(&op.max_fee_per_gas, &raised));
+        cr_assert_eq(raised, cases[i].expected, "case %zu: %lu", i, (unsigned long)raised);
+    }
+}

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -136,6 +137,7 @@ static struct rig *rig_new(void)
     struct am_err err = {0};
     bool fresh;
     secret_init();
+    signal(SIGPIPE, SIG_IGN);
     rig->base = event_base_new();
     rig->seed = seed_new(1);
     rig->alice_seed = seed_new(2);
@@ -416,6 +418,38 @@ Test(hub, connections_without_a_hello_are_few_and_the_oldest_gives_way, .timeout
     member_await(bob, PUSH, 2);
     for (size_t i = 0; i < CONNECTIONS; i++)
         close(strangers[i]);
+    member_free(bob);
+    rig_free(rig);
+}
+
+Test(hub, keeps_members_when_it_is_full)
+{
+    struct rlimit limit;
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    const struct rlimit small = {HUB_FILES_RESERVED + 2, limit.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &small), 0);
+    struct rig *rig = rig_new();
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    struct member *alice = member_new(rig, false), *bob = member_new(rig, true);
+    struct member *late = member_new(rig, true);
+    struct hub_status status;
+    member_connect(alice, rig->base, hub_port(rig->hub));
+    member_await(alice, CHECKPOINT, 1);
+    member_connect(late, rig->base, hub_port(rig->hub));
+    member_await(late, CHECKPOINT, 1);
+    member_connect(bob, rig->base, hub_port(rig->hub));
+    member_await_close(bob);
+    cr_assert_eq(bob->len, 0);
+    cr_assert(!alice->closed && !late->closed);
+    member_free(late);
+    do {
+        event_base_loop(rig->base, EVLOOP_ONCE);
+        hub_status(rig->hub, &status);
+    } while (status.sessions > 1);
+    member_close(bob);
+    member_connect(bob, rig->base, hub_port(rig->hub));
+    member_await(bob, CHECKPOINT, 1);
+    member_free(alice);
     member_free(bob);
     rig_free(rig);
 }

@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <string.h>
 
 static const struct bytes32 call_a = {{0xa}}, call_b = {{0xb}};
 
@@ -65,4 +66,44 @@ Test(history, an_end_without_a_beginning_is_ignored)
     static struct history history;
     end(&history, 0, (struct bytes32){{1}});
     cr_assert_null(history_at(&history, 0));
+}
+
+Test(history, what_is_read_back_is_what_was_written)
+{
+    static struct history history, again;
+    static uint8_t bytes[HISTORY_BYTES_MAX];
+    const struct address account = {{5}}, other = {{6}};
+    struct am_err err;
+    for (uint64_t i = 0; i < HISTORY_MAX + 5; i++) {
+        history_begin(&history, "one", &call_a, i);
+        end(&history, 0, (struct bytes32){{1}});
+    }
+    const size_t len = history_encode(&history, 31337, &account, bytes);
+    cr_assert_eq(history_decode(bytes, len, 31337, &account, &again, &err), 0);
+    for (size_t i = 0; i < HISTORY_MAX; i++)
+        cr_assert_eq(memcmp(history_at(&again, i), history_at(&history, i), sizeof(struct history_entry)), 0);
+    cr_assert_null(history_at(&again, HISTORY_MAX));
+    cr_assert_eq(history_decode(bytes, len, 1, &account, &again, &err), AM_EMISMATCH);
+    cr_assert_eq(history_decode(bytes, len, 31337, &other, &again, &err), AM_EMISMATCH);
+    cr_assert_null(history_at(&again, 0));
+}
+
+Test(history, what_is_no_history_is_refused)
+{
+    static struct history history;
+    static uint8_t bytes[HISTORY_BYTES_MAX];
+    const struct address account = {{5}};
+    const size_t changes[] = {7, 43, 44 + 31, 44 + 32 + 7, 44 + 32 + 3 * 8 + 3};
+    struct am_err err;
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        history = (struct history){0};
+        history_begin(&history, "a purpose of thirty-one letters", &call_a, 1);
+        end(&history, 0, (struct bytes32){{1}});
+        const size_t len = history_encode(&history, 31337, &account, bytes);
+        cr_assert_eq(history_decode(bytes, len - 1, 31337, &account, &history, &err), AM_EFORMAT);
+        bytes[changes[i]] ^= 0x80;
+        cr_assert_eq(history_decode(bytes, len, 31337, &account, &history, &err), AM_EFORMAT, "byte %zu",
+                     changes[i]);
+        cr_assert_null(history_at(&history, 0));
+    }
 }

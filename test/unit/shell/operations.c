@@ -28,7 +28,7 @@ struct fixture {
     struct fake_rpc node, bundler;
     struct config config;
     struct secret *owner;
-    char folder[64], file[96], aside[112];
+    char folder[64], file[96], aside[112], history[96];
     struct operations *operations;
     struct bytes32 hash; /* of what was sent last */
     unsigned sent;
@@ -77,7 +77,10 @@ static void script(struct fixture *f)
                          "\"baseFeePerGas\":\"0x3e8\"}"}},
             {.name = "eth_maxPriorityFeePerGas", .answers = {"\"result\":\"0x64\""}}}};
     f->bundler = (struct fake_rpc){
-        .methods = {{.name = "pm_sponsorUserOperation", .answers = {SPONSORED}},
+        .methods = {{.name = "pimlico_getUserOperationGasPrice",
+                     .answers = {"\"result\":{\"fast\":{\"maxFeePerGas\":\"0x1\","
+                                 "\"maxPriorityFeePerGas\":\"0x1\"}}"}},
+                    {.name = "pm_sponsorUserOperation", .answers = {SPONSORED}},
                     {.name = "eth_sendUserOperation", .answers = {"\"result\":\"$HASH\""}},
                     {.name = "eth_getUserOperationReceipt", .answers = {RECEIPT}}},
         .observe = observe,
@@ -112,6 +115,7 @@ static void setup(struct fixture *f)
     cr_assert(mkdtemp(f->folder));
     snprintf(f->file, sizeof(f->file), "%s/pending-operation", f->folder);
     snprintf(f->aside, sizeof(f->aside), "%s.corrupt", f->file);
+    snprintf(f->history, sizeof(f->history), "%s/operations", f->folder);
     f->base = event_base_new();
     f->http = http_client_new(f->base);
     script(f);
@@ -138,6 +142,7 @@ static void teardown(struct fixture *f)
     secret_free(f->owner);
     cr_assert_neq(access(f->file, F_OK), 0, "nothing is pending at the end");
     unlink(f->aside);
+    unlink(f->history);
     cr_assert_eq(rmdir(f->folder), 0);
 }
 
@@ -271,5 +276,38 @@ Test(operations, a_refused_operation_leaves_nothing_pending)
     run_until(&f, 1);
     cr_assert_eq(f.codes[0], AM_EREVERT);
     cr_assert_eq(entry(&f, 0)->outcome, HISTORY_REVERTED);
+    teardown(&f);
+}
+
+Test(operations, a_restart_knows_what_was_done_before)
+{
+    struct fixture f;
+    setup(&f);
+    cr_assert(start(&f, first_call, sizeof(first_call)));
+    run_until(&f, 1);
+    restart_process(&f);
+    cr_assert_eq(entry(&f, 0)->outcome, HISTORY_INCLUDED);
+    cr_assert_eq(entry(&f, 0)->gas_used, 0x1234);
+    cr_assert_null(entry(&f, 1));
+    cr_assert(start(&f, second_call, sizeof(second_call)));
+    run_until(&f, 2);
+    cr_assert_eq(entry(&f, 1)->outcome, HISTORY_INCLUDED);
+    teardown(&f);
+}
+
+Test(operations, a_damaged_history_is_set_aside_for_a_new_one)
+{
+    struct fixture f;
+    setup(&f);
+    snprintf(f.aside, sizeof(f.aside), "%s.corrupt", f.history);
+    cr_assert(start(&f, first_call, sizeof(first_call)));
+    run_until(&f, 1);
+    flip_byte(f.history, 100);
+    restart_process(&f);
+    cr_assert_null(entry(&f, 0));
+    cr_assert_eq(access(f.aside, F_OK), 0);
+    cr_assert(start(&f, first_call, sizeof(first_call)));
+    run_until(&f, 2);
+    cr_assert_eq(entry(&f, 0)->outcome, HISTORY_INCLUDED);
     teardown(&f);
 }

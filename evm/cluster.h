@@ -94,6 +94,10 @@ void cluster_put_set_csk_commitment(struct abi_writer *out, uint64_t generation,
 /* publishWgKey(key). */
 void cluster_put_publish_wg_key(struct abi_writer *out, const struct bytes32 *key);
 
+/* send(recipientMemberId, envelopeId, ciphertext). */
+void cluster_put_send(struct abi_writer *out, const struct bytes32 *recipient,
+                      const struct bytes32 *envelope_id, const uint8_t *ciphertext, size_t len);
+
 /* The member contract's execute(target, 0, data), which every UserOperation of ours calls. */
 void cluster_put_execute(struct abi_writer *out, const struct address *target, const uint8_t *data,
                          size_t len);

@@ -7,6 +7,7 @@
 #include "agent/meshctl/completion.h"
 #include "agent/meshctl/doctor.h"
 #include "agent/meshctl/look.h"
+#include "agent/meshctl/message.h"
 #include "agent/meshctl/why.h"
 
 #define ANSWER_TIMEOUT_MS 5000
@@ -19,6 +20,8 @@ const struct option_text options[] = {
     {'C', "config", "FILE", "the agent's configuration instead of /etc/attestmesh/agent.env"},
     {'f', "follow", NULL, "go on with every change from now on"},
     {'y', "yes", NULL, "do it without asking"},
+    {'m', "from", "CURSOR", "what comes after BLOCK or BLOCK:INDEX"},
+    {'k', "key", "KEY", "a message with the same KEY is delivered once, however often it is sent"},
 };
 const size_t options_len = sizeof(options) / sizeof(options[0]);
 
@@ -38,6 +41,15 @@ const struct command commands[] = {
     {"csk", "", 0, 0, "", "y", true, act_csk, "print the cluster shared key",
      "Whoever sees the cluster shared key can read what the cluster keeps secret with it, so this asks "
      "first.\n"},
+    {"send", "PEER [TEXT|-]", 1, 2, "PEER", "k", true, message_send, "send a message to a peer's application",
+     "PEER is an index, a mesh address, or the beginning of a member id or contract. Without TEXT, or with "
+     "-,\n"
+     "the message is read from standard input; it has at most 8,143 bytes. Ends when the chain has included "
+     "it.\n"},
+    {"recv", "", 0, 0, "", "fm", true, message_receive, "print the messages to this node's application",
+     "A line begins with the message's cursor: recv --from CURSOR goes on behind it. Without --from, with "
+     "the\n"
+     "first message ever sent to this node. Ends with the newest, unless --follow.\n"},
     {"rotate-wg-key", "", 0, 0, "", "", true, act_rotate_wg_key,
      "publish the next WireGuard key and take it into use",
      "Waits for the end of it; interrupted, the agent goes on. Traffic pauses for moments while the peers "

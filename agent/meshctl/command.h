@@ -23,6 +23,8 @@ struct invocation {
     bool follow;
     bool check;
     bool yes;
+    const char *key; /* NULL: not given, as the next */
+    const char *from;
     char *const *words;        /* behind the command, as many as it takes; ends with NULL */
     struct api_client *client; /* connected; NULL for commands that do without an agent */
 };

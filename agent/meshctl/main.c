@@ -106,6 +106,12 @@ static void take_option(struct invocation *invocation, int letter)
     case 'y':
         invocation->yes = true;
         break;
+    case 'm':
+        invocation->from = optarg;
+        break;
+    case 'k':
+        invocation->key = optarg;
+        break;
     }
 }
 

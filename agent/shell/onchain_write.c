@@ -1,6 +1,5 @@
-/* The node's UserOperations: its registration, the commitment to a cluster shared key, and the next WireGuard
- * key.
- */
+/* The node's UserOperations: its registration, the commitment to a cluster shared key, envelopes, and the
+ * next WireGuard key. */
 #include "agent/shell/onchain_state.h"
 
 #include <errno.h>
@@ -10,12 +9,12 @@
 
 /* Makes the member contract call the cluster; `purpose` names it for people. */
 static bool start_operation(struct onchain *onchain, const char *purpose, const struct abi_writer *inner,
-                            operations_done_fn done)
+                            operations_done_fn done, void *user)
 {
     struct abi_writer call = {0};
     cluster_put_execute(&call, &onchain->identity.cluster, inner->data, inner->len);
     const bool started = !inner->failed && !call.failed &&
-                         operations_start(onchain->operations, purpose, call.data, call.len, done, onchain);
+                         operations_start(onchain->operations, purpose, call.data, call.len, done, user);
     abi_writer_free(&call);
     return started;
 }
@@ -39,7 +38,7 @@ static bool start_registration(struct onchain *onchain)
     const bool started =
         attestor_build_registration(onchain->attestor, &identity->cluster, &identity->member_contract,
                                     &onchain->keys.keys, &registration, &err) == 0 &&
-        start_operation(onchain, "registration", &registration, on_registered);
+        start_operation(onchain, "registration", &registration, on_registered, onchain);
     abi_writer_free(&registration);
     return started;
 }
@@ -62,7 +61,7 @@ void onchain_commit_csk(struct onchain *onchain, const struct core_csk *csk)
 {
     struct abi_writer call = {0};
     cluster_put_set_csk_commitment(&call, csk->generation, &csk->commitment);
-    onchain_expect(onchain, start_operation(onchain, "CSK commitment", &call, on_committed),
+    onchain_expect(onchain, start_operation(onchain, "CSK commitment", &call, on_committed, onchain),
                    &onchain->commit_refused);
     abi_writer_free(&call);
 }
@@ -90,7 +89,7 @@ static void on_next_key(void *user, struct secret *key, const struct am_err *err
     }
     secret_free(key);
     cluster_put_publish_wg_key(&call, &pubkey);
-    onchain_expect(onchain, start_operation(onchain, "WireGuard key", &call, on_published),
+    onchain_expect(onchain, start_operation(onchain, "WireGuard key", &call, on_published, onchain),
                    &onchain->publish_refused);
     abi_writer_free(&call);
 }
@@ -101,4 +100,15 @@ void onchain_publish_wg_key(struct onchain *onchain, uint32_t generation)
         onchain,
         attestor_derive_key(onchain->attestor, ATTEST_KEY_WIREGUARD, generation, on_next_key, onchain) == 0,
         &onchain->publish_refused);
+}
+
+bool onchain_send_envelope(struct onchain *onchain, const char *purpose, const struct bytes32 *recipient,
+                           const struct bytes32 *envelope_id, const uint8_t *ciphertext, size_t len,
+                           operations_done_fn done, void *user)
+{
+    struct abi_writer call = {0};
+    cluster_put_send(&call, recipient, envelope_id, ciphertext, len);
+    const bool started = start_operation(onchain, purpose, &call, done, user);
+    abi_writer_free(&call);
+    return started;
 }

@@ -28,6 +28,13 @@ static int turn_request(int nice)
     return (int)syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
+void turn_permit(void)
+{
+    const rlim_t highest = (rlim_t)(20 - (getpriority(PRIO_PROCESS, 0) - TURN_HASTE)); /* see getrlimit(2) */
+    const struct rlimit limit = {highest, highest};
+    (void)setrlimit(RLIMIT_NICE, &limit);
+}
+
 void turn_hasten(void)
 {
     const int nice = getpriority(PRIO_PROCESS, 0); /* of this thread */

@@ -7,4 +7,7 @@
  * needs CAP_SYS_NICE or a limit that allows it. What is not granted is done without. */
 void turn_hasten(void);
 
+/* Raises that limit (RLIMIT_NICE), for a process that is about to give up its privileges. */
+void turn_permit(void);
+
 #endif

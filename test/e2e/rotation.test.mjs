@@ -47,7 +47,9 @@ function following(who) {
   const child = spawn(argv[0], argv.slice(1), { stdio: ["ignore", "pipe", "inherit"] });
   const events = [];
   createInterface({ input: child.stdout }).on("line", (line) => events.push(JSON.parse(line)));
-  return { events, stop: () => child.kill() };
+  // From inside: what the way into a node was has no hold on it.
+  const stop = () => runInNode(instance, who, ["sh", "-c", "kill $(pidof meshctl)"]);
+  return { events, stop };
 }
 
 async function assertEverywhere(generation) {
@@ -79,7 +81,7 @@ test("rotation: the next key is on chain, on every device, and traffic pauses fo
   await assertEverywhere(before.wg_generation + 1);
   const pause = await stopPing();
   const control = await stopControl();
-  follower.stop();
+  await follower.stop();
   recordFigure(instance, "rotation_pause_seconds", pause.toFixed(2));
   recordFigure(instance, "rotation_pause_elsewhere_seconds", control.toFixed(2));
   assert.ok(pause - control <= INTERRUPTION_MAX_S, `traffic paused for ${pause} s, elsewhere for ${control} s`);

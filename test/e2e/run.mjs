@@ -14,12 +14,18 @@ const SCENARIOS = [
   "gateway",
   "join",
   "witness",
+  "message",
   "sponsor",
+  "policy",
   "indexer",
+  "distrust",
+  "flood",
   "rotation",
   "operator",
   "refusal",
   "key",
+  "intake",
+  "container",
 ];
 
 const wanted = process.argv.slice(2);

@@ -15,7 +15,6 @@
 #include "agent/confine.h"
 #include "agent/log.h"
 #include "agent/shell/shell.h"
-#include "agent/transport/turn.h"
 #include "crypto/secret.h"
 
 static void print_help(void)
@@ -90,7 +89,6 @@ static int give_up_privileges(const struct config *config, const struct shell *s
                                       .starts_programs = shell_starts_programs(shell)};
     if (config->wg_tcp_port < IPPORT_RESERVED || config->wg_listen_port < IPPORT_RESERVED)
         options.capabilities |= CONFINE_CAPABILITY(CAP_NET_BIND_SERVICE);
-    turn_permit();
     return confine_process(&options, err);
 }
 

@@ -20,6 +20,8 @@ const SCENARIOS = [
   "indexer",
   "distrust",
   "flood",
+  "rotation",
+  "operator",
   "refusal",
   "key",
   "intake",

@@ -17,6 +17,7 @@ const SCENARIOS = [
   "sponsor",
   "indexer",
   "distrust",
+  "page",
   "flood",
   "refusal",
   "key",

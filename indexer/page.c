@@ -72,8 +72,8 @@ static void begin(struct evbuffer *out, const struct page_source *source, const 
                         "<header><a href=\"/\">AttestMesh</a> <span class=\"%s\">%s</span><p>",
                         title, view->healthy ? "good" : "bad", view->phase);
     evbuffer_add_printf(out,
-                        "block %" PRIu64 " of %" PRIu64 " · %" PRIu64 " clusters · %" PRIu64
-                        " events · %" PRIu64 " members connected",
+                        "block %" PRIu64 " of %" PRIu64 " · clusters %" PRIu64 " · events %" PRIu64
+                        " · connected %" PRIu64,
                         view->watcher.tip.number, view->watcher.head, view->watcher.clusters,
                         view->stored_logs, view->hub.sessions);
     if (view->reason[0]) {
@@ -248,7 +248,8 @@ static void add_picture(struct evbuffer *out, const struct roll *roll)
                             roll->members[drawn[i]].subscribed ? "" : " class=\"away\"", at.x, at.y, at.x,
                             at.y + 4, drawn[i]);
     }
-    add(out, "</svg>");
+    add(out,
+        "</svg><p>Green: connected to this indexer. It sees who is to have a tunnel, not the tunnels.</p>");
 }
 
 /* ---- Events ---- */

@@ -11,6 +11,7 @@ static const char page_style[] =
     "header p{margin:0 0 0 auto;color:var(--quiet)}"
     ".good,.bad{color:#fff;border-radius:1em;padding:0 .7em;font-size:.85rem}"
     ".good{background:var(--good)}.bad{background:var(--bad)}"
+    "section p{color:var(--quiet);font-size:.85rem}"
     "h1{font-size:1.3rem;overflow-wrap:anywhere}h2{font-size:1rem;margin-top:2rem}"
     "code{font:13px/1.5 ui-monospace,monospace}"
     "table{border-collapse:collapse;width:100%;display:block;overflow-x:auto}"

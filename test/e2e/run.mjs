@@ -14,13 +14,17 @@ const SCENARIOS = [
   "gateway",
   "join",
   "witness",
+  "message",
   "sponsor",
+  "policy",
   "indexer",
   "distrust",
   "page",
   "flood",
   "refusal",
   "key",
+  "intake",
+  "container",
 ];
 
 const wanted = process.argv.slice(2);

@@ -19,6 +19,7 @@ const SCENARIOS = [
   "policy",
   "indexer",
   "distrust",
+  "page",
   "flood",
   "rotation",
   "operator",

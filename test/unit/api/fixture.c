@@ -1,9 +1,10 @@
 /* The application socket of an invented node, for clients in other languages: fixture SOCKET MEMBERS.
  * Says "ready", then obeys lines of standard input: join, up INDEX, down INDEX, remove INDEX, identify,
- * operate; ends at EOF. */
+ * operate, include (the message that waits), deny; ends at EOF. */
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,10 @@ static void obey(const char *line)
         node.identity_known = true;
     } else if (strcmp(verb, "operate") == 0) {
         node.operations++;
+    } else if (strcmp(verb, "include") == 0) {
+        api_server_message_sent(server, &node.waiting, &(struct bytes32){{1}}, &(struct bytes32){{2}});
+    } else if (strcmp(verb, "deny") == 0) {
+        api_server_fail(server, &node.waiting, api_Error_Code_PERMISSION_DENIED, "nobody pays");
     } else if (index < node.members && strcmp(verb, "remove") == 0) {
         node.member[index].removed = true;
         api_server_peer_event(server, index, api_PeerEvent_Kind_REMOVED);
@@ -58,6 +63,7 @@ int main(int argc, char **argv)
     const struct api_source source = fake_node_source(&node);
     if (argc != 3)
         return 2;
+    signal(SIGPIPE, SIG_IGN);
     node.members = (uint32_t)strtoul(argv[2], NULL, 10);
     if (api_server_new(base, argv[1], NULL, &source, &server, &err)) {
         fprintf(stderr, "%s\n", err.text);

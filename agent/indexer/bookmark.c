@@ -1,7 +1,9 @@
 #include "agent/indexer/bookmark.h"
 
+#include <errno.h>
 #include <string.h>
 
+#include "agent/log.h"
 #include "agent/store.h"
 #include "crypto/keccak.h"
 
@@ -61,8 +63,13 @@ bool bookmark_load(const char *folder, struct bookmark *bookmark)
     uint8_t data[BOOKMARK_SIZE];
     struct bookmark kept;
     size_t len;
-    if (!folder || store_read(folder, FILE_NAME, data, sizeof(data), &len, NULL) != 0 ||
-        !bookmark_decode(data, len, &kept) || kept.chain_id != bookmark->chain_id ||
+    const int code = folder ? store_read(folder, FILE_NAME, data, sizeof(data), &len, NULL) : -ENOENT;
+    if (code == -EFBIG || (code == 0 && !bookmark_decode(data, len, &kept))) {
+        log_warn("indexer.cursor_rejected", log_text("reason", "the file is damaged"));
+        store_set_aside(folder, FILE_NAME);
+        return false;
+    }
+    if (code != 0 || kept.chain_id != bookmark->chain_id ||
         !address_equal(&kept.cluster, &bookmark->cluster) ||
         !bytes32_equal(&kept.member_id, &bookmark->member_id))
         return false;

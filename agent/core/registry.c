@@ -158,8 +158,10 @@ static void registry_read_pages(struct core *core)
     }
 }
 
+/* Rows come and go without a journal from here on, with the first page or, of an empty registry, at once. */
 static void registry_read_all(struct core *core)
 {
+    journal_forget(core);
     core->registry.next = 0;
     registry_read_pages(core);
 }
@@ -265,7 +267,6 @@ void registry_page(struct core *core, const struct core_page *page)
         registry_read_failed(core, "membersPage: the page does not belong to the nodeState of its block");
         return;
     }
-    journal_forget(core);
     registry->clean = false;
     for (size_t i = 0; i < page->records_len; i++) {
         if (!members_put(core, registry->next, &page->records[i]))

@@ -457,6 +457,7 @@ static void open_subscription(struct shell *shell)
                                                .seed = onchain_seed(shell->onchain),
                                                .node = onchain_rpc(shell->onchain),
                                                .sample = shell->config->indexer_sample,
+                                               .folder = shell->config->state_dir,
                                            },
                                            on_indexer, shell);
     shell->views.subscription = shell->subscription;

@@ -49,6 +49,13 @@ int peer_offer_endpoint(struct peer *peer, const struct peer_endpoint *endpoint)
     return 0;
 }
 
+bool peer_is(const struct peer *peer, const struct transport_peer *info)
+{
+    return peer->info.index == info->index && bytes32_equal(&peer->info.member_id, &info->member_id) &&
+           address_equal(&peer->info.member_contract, &info->member_contract) &&
+           bytes32_equal(&peer->info.ed25519_pubkey, &info->ed25519_pubkey);
+}
+
 void peer_read_counters(const struct peer *peer, struct transport_counters *out)
 {
     const struct peer_counters *counters = &peer->counters;
@@ -182,11 +189,9 @@ static void peer_take_stream(struct peer *peer, struct stream *stream)
     peer_report(peer, dialed ? MAIL_UP_DIALED : MAIL_UP_ACCEPTED, NULL);
 }
 
-static int on_open(void *owner, struct stream *stream, struct am_err *err)
+static void on_open(void *owner, struct stream *stream)
 {
-    (void)err;
     peer_take_stream(owner, stream);
-    return 0;
 }
 
 static void on_closed(void *owner, struct stream *stream, const char *reason)
@@ -208,8 +213,8 @@ static const struct stream_events peer_stream_events = {
 
 void peer_adopt_stream(struct peer *peer, struct stream *stream)
 {
-    stream_set_owner(stream, &peer_stream_events, peer);
-    peer_take_stream(peer, stream);
+    if (stream_attach(stream, &peer->host->streams, &peer_stream_events, peer))
+        peer_take_stream(peer, stream);
 }
 
 static bool peer_has_endpoint(const struct peer *peer)

@@ -17,9 +17,14 @@ const SCENARIOS = [
   "endpoint",
   "message",
   "sponsor",
+  "policy",
   "indexer",
+  "distrust",
+  "flood",
   "refusal",
   "key",
+  "intake",
+  "container",
 ];
 
 const wanted = process.argv.slice(2);

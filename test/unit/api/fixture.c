@@ -63,6 +63,7 @@ int main(int argc, char **argv)
     const struct api_source source = fake_node_source(&node);
     if (argc != 3)
         return 2;
+    signal(SIGPIPE, SIG_IGN);
     node.members = (uint32_t)strtoul(argv[2], NULL, 10);
     if (api_server_new(base, argv[1], NULL, &source, &server, &err)) {
         fprintf(stderr, "%s\n", err.text);

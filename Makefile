@@ -7,7 +7,7 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 
 .PHONY: all setup contracts build asan demo test test-unit test-sim test-e2e test-kernel test-contracts test-worker \
-	test-asan bench bench-indexer bench-reconcile bench-transport bench-build soak fuzz gas image fmt lint clean
+	test-asan test-nightly bench bench-indexer bench-reconcile bench-transport bench-build soak fuzz gas image fmt lint clean
 
 all: build
 
@@ -34,6 +34,10 @@ test: build asan
 test-unit test-sim test-e2e test-kernel test-contracts test-worker: build
 	test/run $(@:test-%=%)
 
+test-nightly: build
+	$(BUILD)/test/sim/sim --nodes 3..200 --seed 1000000 --seeds 20000 --jobs $(JOBS)
+	$(BUILD)/test/sim/sim --nodes 1000 --seeds 2
+
 test-asan: asan
 	test/run asan
 
@@ -53,6 +57,9 @@ soak: bench-build
 bench-indexer: bench-build
 	BUILD=build-bench test/bench/indexer/run
 
+bench-worker: build
+	test/bench/worker
+
 bench-reconcile:
 	test/bench/reconcile
 
@@ -63,7 +70,8 @@ gas: contracts
 	contracts/script/gas
 
 image: build
-	deploy/image
+	deploy/image agent
+	deploy/image indexer
 
 fmt: setup
 	deploy/fmt

@@ -19,27 +19,40 @@ static void links_dial_after(struct core *core, uint32_t index, uint64_t delay_m
         timers_set(&core->links.dials, index, core->now_ms + delay_ms);
 }
 
+/* Dials a peer without a stream after `delay_ms`, or when it is our turn. */
+static void links_dial_in_turn(struct core *core, uint32_t index, uint64_t delay_ms)
+{
+    const struct row *row = &core->members.rows[index];
+    const uint64_t turn_ms =
+        row->link.since_ms + LINKS_PATIENCE_MS + rng_between(&core->rng, 0, LINKS_PATIENCE_MS / 15);
+
+    if (!links_ours(core, row) && core->now_ms + delay_ms < turn_ms)
+        delay_ms = turn_ms - core->now_ms;
+    links_dial_after(core, index, delay_ms);
+}
+
 static void links_retry(struct core *core, uint32_t index)
 {
     struct link *link = &core->members.rows[index].link;
 
-    links_dial_after(core, index, backoff_delay(&links_backoff, link->failures, &core->rng));
+    links_dial_in_turn(core, index, backoff_delay(&links_backoff, link->failures, &core->rng));
     link->failures++;
-}
-
-/* Schedules the first dial of a peer without a stream. */
-static void links_begin(struct core *core, uint32_t index)
-{
-    if (links_ours(core, &core->members.rows[index]))
-        links_dial_after(core, index, 0);
-    else
-        links_dial_after(core, index, LINKS_PATIENCE_MS + rng_between(&core->rng, 0, LINKS_PATIENCE_MS / 15));
 }
 
 void links_start(struct core *core, uint32_t index)
 {
     core->members.rows[index].link = (struct link){.since_ms = core->now_ms};
-    links_begin(core, index);
+    links_dial_in_turn(core, index, 0);
+}
+
+void links_hope(struct core *core, uint32_t index)
+{
+    struct row *row = members_wanted_row(&core->members, index);
+
+    if (!row || row->link.up || row->link.dialing || row->link.failures == 0)
+        return;
+    row->link.failures = 0;
+    links_dial_in_turn(core, index, rng_between(&core->rng, 0, LINKS_HOPE_MS));
 }
 
 static void links_end_dial(struct core *core, struct link *link)
@@ -69,6 +82,8 @@ void links_stream_up(struct core *core, const struct core_stream *stream)
     if (!row)
         return;
     if (!row->link.up) {
+        for (uint32_t i = 0; core->links.up == 0 && i < core->members.count; i++)
+            links_hope(core, i); /* the gateway is back */
         core->links.up++;
         members_ask(&core->members, stream->index, ROW_TELL_TRANSPORT);
     }
@@ -107,7 +122,7 @@ void links_stream_down(struct core *core, const struct core_stream *stream)
     if (links_ours(core, row))
         links_retry(core, stream->index);
     else
-        links_begin(core, stream->index);
+        links_dial_in_turn(core, stream->index, 0);
 }
 
 void links_dial_failed(struct core *core, const struct core_stream *stream)

@@ -1,8 +1,9 @@
 /* Streams to peers: who dials, when, and when again (PROTOCOL section 6). Internal to agent/core.
  *
  * The member with the lower id dials at once. The other one dials when it has had no working stream for 15 s.
- * Whose dial carries the peer renews the stream before the gateway ends it.
- */
+ * Whose dial carries the peer renews the stream before the gateway ends it. Failures make the next dial wait,
+ * until there is a sign that the path is good again: another stream after there was none at all, or somebody
+ * who begins to hear the peer. */
 #ifndef AGENT_CORE_LINKS_H
 #define AGENT_CORE_LINKS_H
 
@@ -11,6 +12,7 @@
 #define LINKS_PATIENCE_MS                                                                                    \
     15000                   /* of the side with the higher id; also how long a lost stream keeps a peer up */
 #define LINKS_HELD_MS 10000 /* a stream that lives this long clears the failures before it */
+#define LINKS_HOPE_MS 1000  /* within this, peers are dialed of whom there is hope */
 #define LINKS_RENEW_MS (UINT64_C(4) * 3600 * 1000)
 #define LINKS_RENEW_JITTER_MS (UINT64_C(10) * 60 * 1000)
 
@@ -18,6 +20,9 @@
  */
 void links_start(struct core *core, uint32_t index);
 void links_stop(struct core *core, uint32_t index);
+
+/* The peer seems to be reachable again: its failures are forgotten and it is dialed soon. */
+void links_hope(struct core *core, uint32_t index);
 
 void links_stream_up(struct core *core, const struct core_stream *stream);
 void links_stream_down(struct core *core, const struct core_stream *stream);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "agent/core/csk.h"
+#include "agent/core/links.h"
 #include "agent/core/members.h"
 #include "agent/core/registry.h"
 
@@ -75,6 +76,8 @@ static void liveness_weigh(struct core *core, uint32_t index, int add)
 static void liveness_report(struct core *core, uint32_t index, uint32_t more)
 {
     liveness_weigh(core, index, -1);
+    if (core->liveness.reports[index] == 0)
+        links_hope(core, index);
     core->liveness.reports[index] += more;
     liveness_weigh(core, index, 1);
 }

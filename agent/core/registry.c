@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "agent/core/inbox.h"
 #include "agent/core/journal.h"
 #include "agent/core/members.h"
 #include "agent/core/node.h"
@@ -157,8 +158,10 @@ static void registry_read_pages(struct core *core)
     }
 }
 
+/* Rows come and go without a journal from here on, with the first page or, of an empty registry, at once. */
 static void registry_read_all(struct core *core)
 {
+    journal_forget(core);
     core->registry.next = 0;
     core->registry.whole_reads++;
     registry_read_pages(core);
@@ -215,6 +218,7 @@ void registry_chain_state(struct core *core, const struct core_chain_state *stat
         registry_read_failed(core, text);
         return;
     }
+    inbox_chain_state(core, state);
     if (registry->clean && registry_same(&registry->known, state)) {
         registry->known.block = state->block;
         registry->known.block_hash = state->block_hash;
@@ -265,7 +269,6 @@ void registry_page(struct core *core, const struct core_page *page)
         registry_read_failed(core, "membersPage: the page does not belong to the nodeState of its block");
         return;
     }
-    journal_forget(core);
     registry->clean = false;
     for (size_t i = 0; i < page->records_len; i++) {
         if (!members_put(core, registry->next, &page->records[i]))

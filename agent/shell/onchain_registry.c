@@ -37,6 +37,8 @@ static void on_pinned_state(void *user, const struct chain_result *result)
         .cidr_prefix = state->cidr_prefix,
         .csk_generation = state->csk_generation,
         .csk_commitment = state->csk_commitment,
+        .inbox_count = state->inbox_count,
+        .inbox_head = state->inbox_head,
     };
     if (onchain->newest_block < onchain->state.block)
         onchain->newest_block = onchain->state.block;
@@ -63,7 +65,8 @@ static bool is_unchanged(const struct onchain *onchain, const struct cluster_sta
 {
     const struct core_chain_state *told = &onchain->state;
     return told->block != 0 && told->block >= onchain->newest_block && state->version == told->version &&
-           bytes32_equal(&state->head, &told->head) && monotonic_ms() - onchain->state_ms < STATE_OLD_MS;
+           bytes32_equal(&state->head, &told->head) && bytes32_equal(&state->inbox_head, &told->inbox_head) &&
+           monotonic_ms() - onchain->state_ms < STATE_OLD_MS;
 }
 
 static void on_latest_state(void *user, const struct chain_result *result)

@@ -49,10 +49,43 @@ static void chain_append(struct chain *chain, uint64_t block, const struct core_
     chain_settle(chain, chain->len - 1);
 }
 
+static struct chain_member *chain_place(struct chain_member *ever, size_t capacity, uint32_t mesh_ip)
+{
+    size_t at = mesh_ip & (capacity - 1);
+
+    while (ever[at].mesh_ip != 0 && ever[at].mesh_ip != mesh_ip)
+        at = (at + 1) & (capacity - 1);
+    return &ever[at];
+}
+
 static void chain_remember(struct chain *chain, const struct core_record *record)
 {
-    chain->ever = chain_grow(chain->ever, chain->ever_len, &chain->ever_capacity, sizeof(*chain->ever));
-    chain->ever[chain->ever_len++] = *record;
+    if (2 * chain->ever_len >= chain->ever_capacity) {
+        size_t capacity = chain->ever_capacity == 0 ? 32 : 2 * chain->ever_capacity;
+        struct chain_member *wider = calloc(capacity, sizeof(*wider));
+        if (!wider)
+            abort();
+        for (size_t i = 0; i < chain->ever_capacity; i++)
+            if (chain->ever[i].mesh_ip != 0)
+                *chain_place(wider, capacity, chain->ever[i].mesh_ip) = chain->ever[i];
+        free(chain->ever);
+        chain->ever = wider;
+        chain->ever_capacity = capacity;
+    }
+    struct chain_member *place = chain_place(chain->ever, chain->ever_capacity, record->mesh_ip);
+    chain->ever_len += place->mesh_ip == 0;
+    *place = (struct chain_member){.member_id = record->member_id,
+                                   .wg_pubkey = record->wg_pubkey,
+                                   .mesh_ip = record->mesh_ip,
+                                   .removed = CORE_NEVER};
+}
+
+const struct chain_member *chain_ever(const struct chain *chain, uint32_t mesh_ip)
+{
+    if (chain->ever_capacity == 0)
+        return NULL;
+    const struct chain_member *place = chain_place(chain->ever, chain->ever_capacity, mesh_ip);
+    return place->mesh_ip == mesh_ip ? place : NULL;
 }
 
 bool chain_register(struct chain *chain, uint64_t block, const struct core_record *record)
@@ -77,11 +110,14 @@ static void chain_open_generation(struct chain *chain, uint64_t block)
 
 void chain_remove(struct chain *chain, uint64_t block, const struct bytes32 *member_id)
 {
+    for (size_t i = 0; i < chain->ever_capacity; i++)
+        if (chain->ever[i].mesh_ip != 0 && bytes32_equal(&chain->ever[i].member_id, member_id))
+            chain->ever[i].removed = block;
     chain_append(chain, block, &(struct core_change){.type = CORE_CHANGE_REMOVED, .removed = *member_id});
     chain_open_generation(chain, block);
 }
 
-void chain_reorganise(struct chain *chain, uint64_t block, uint64_t again)
+bool chain_reorganise(struct chain *chain, uint64_t block, uint64_t again)
 {
     size_t first = 0;
 
@@ -102,6 +138,7 @@ void chain_reorganise(struct chain *chain, uint64_t block, uint64_t again)
     free(undone);
     chain->forks = chain_grow(chain->forks, chain->forks_len, &chain->forks_capacity, sizeof(*chain->forks));
     chain->forks[chain->forks_len++] = block;
+    return len > 1;
 }
 
 /* A block is another one after each reorganisation that it was undone by. */
@@ -179,16 +216,11 @@ static bool chain_keyholder(const struct chain *chain, struct bytes32 *out)
 {
     for (size_t i = 0; i < chain->len; i++) {
         const struct core_change *event = &chain->changes[i].event;
-        bool removed = false;
-        if (event->type != CORE_CHANGE_REGISTERED)
-            continue;
-        for (size_t later = i; later < chain->len; later++)
-            removed |= chain->changes[later].event.type == CORE_CHANGE_REMOVED &&
-                       bytes32_equal(&chain->changes[later].event.removed, &event->registered.member_id);
-        if (removed)
-            continue;
-        *out = event->registered.member_id;
-        return true;
+        if (event->type == CORE_CHANGE_REGISTERED &&
+            chain_ever(chain, event->registered.mesh_ip)->removed == CORE_NEVER) {
+            *out = event->registered.member_id;
+            return true;
+        }
     }
     return false;
 }

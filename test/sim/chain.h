@@ -11,11 +11,19 @@ struct chain_change {
     struct core_chain_state after; /* nodeState from then on */
 };
 
+/* A member that was registered on some fork. */
+struct chain_member {
+    struct bytes32 member_id;
+    struct bytes32 wg_pubkey;
+    uint32_t mesh_ip;
+    uint64_t removed; /* in this block, CORE_NEVER when it was not */
+};
+
 struct chain {
     struct chain_change *changes;
     size_t len;
     size_t capacity;
-    struct core_record *ever; /* every member that was registered on any fork */
+    struct chain_member *ever; /* a hash table by mesh address, of a power of two places; 0 is an empty one */
     size_t ever_len;
     size_t ever_capacity;
     struct core_csk *committed; /* every commitment on any fork */
@@ -40,9 +48,12 @@ bool chain_commit(struct chain *chain, uint64_t block, const struct bytes32 *mem
 /* Whether there was this commitment on any fork. */
 bool chain_was_committed(const struct chain *chain, uint64_t generation, const struct bytes32 *commitment);
 
+/* Who had this mesh address on any fork; NULL when nobody did. */
+const struct chain_member *chain_ever(const struct chain *chain, uint32_t mesh_ip);
+
 /* Undoes the changes after `block`, and makes them again at `again`: registrations in the opposite order,
- * then removals. Commitments are lost. */
-void chain_reorganise(struct chain *chain, uint64_t block, uint64_t again);
+ * then removals. Commitments are lost. Returns whether changes may have changed their places. */
+bool chain_reorganise(struct chain *chain, uint64_t block, uint64_t again);
 
 /* The hash of the block that has this number now. */
 struct bytes32 chain_block_hash(const struct chain *chain, uint64_t block);

@@ -1,44 +1,65 @@
-/* What must hold after every event of every node. */
+/* What must hold after every event of every node. Each check is shown to notice what it is for (breaks.c). */
 #include "test/sim/world.h"
 
+#include "agent/core/state.h" /* the bounds are those of its tables */
+
 #define CHECK_PATIENCE_MS 15000
-/* A view that counts is at most 6 s old, and what it says at most 6 s older; and half a second of latency. */
-#define CHECK_VIEW_MS 12500
+/* A view that counts is at most 6 s old, and what it says at most 6 s older; it may come 5 s late. */
+#define CHECK_VIEW_MS 18000
+#define CHECK_FORK_MS 70000 /* for so long a node may read views by the registry of a fork that is gone */
+#define CHECK_ALL_STEPS                                                                                      \
+    64 /* the table of peers is gone through when something happened, and now and then                       \
+        */
+
+static const uint8_t check_mark[SIM_MARK_LEN] = {0x5e, 0xc7, 0xe7, 0x5e, 0xde, 0xad, 0xfa, 0xce};
+
+/* What leaves a node by whatever way has no secret in it. */
+void check_outgoing(struct world *world, uint32_t n, const char *what, const void *bytes, size_t len)
+{
+    if (memmem(bytes, len, check_mark, sizeof(check_mark)))
+        world_fail(world, n, "lets a secret out in %s", what);
+}
 
 static void check_dial(struct world *world, uint32_t n, uint32_t index)
 {
     const struct sim_node *node = &world->nodes[n];
     const struct sim_peer *peer = &node->peers[index];
-    uint32_t dialing = 0;
     struct core_member member;
 
-    for (uint32_t i = 0; i < world->rows_max; i++)
-        dialing += node->peers[i].dialing;
     core_member_at(node->core, index, &member);
     bool ours = memcmp(node->identity.member_id.b, member.record.member_id.b, 32) < 0;
     if (!peer->set)
         world_fail(world, n, "dials member %u, whom its transport does not know", index);
-    if (peer->dialing || dialing >= CORE_DIALS_MAX)
-        world_fail(world, n, "dials member %u beside %u dials, one to the same: %d", index, dialing,
-                   peer->dialing);
+    if (peer->dialing)
+        world_fail(world, n, "dials member %u twice", index);
     if (peer->stream != 0 && !peer->dialed)
         world_fail(world, n, "dials member %u, who has dialed it", index);
-    if (peer->stream == 0 && !ours && world->now_ms - peer->idle_ms < CHECK_PATIENCE_MS)
+    if (peer->stream == 0 && !ours && world_clock(world, n) - peer->idle_ms < CHECK_PATIENCE_MS)
         world_fail(world, n, "dials member %u out of turn", index);
+}
+
+static void check_operation(struct world *world, uint32_t n, const struct core_action *action)
+{
+    const struct sim_node *node = &world->nodes[n];
+    struct core_record record;
+
+    if (node->registering || node->committing)
+        world_fail(world, n, "wants a UserOperation while it awaits another");
+    if (action->type == CORE_DO_REGISTER && node->has_receipt &&
+        chain_find(&world->chain, UINT64_MAX, &node->identity.member_contract, &record))
+        world_fail(world, n, "registers again although it has the receipt");
+    if (action->type == CORE_DO_COMMIT_CSK && bytes32_is_zero(&action->csk.commitment))
+        world_fail(world, n, "commits to nothing");
 }
 
 void check_action(struct world *world, uint32_t n, const struct core_action *action)
 {
     struct sim_node *node = &world->nodes[n];
-    struct core_record record;
 
     switch (action->type) {
     case CORE_DO_REGISTER:
-        if (node->registering || node->committing)
-            world_fail(world, n, "has two UserOperations in flight");
-        if (node->has_receipt &&
-            chain_find(&world->chain, UINT64_MAX, &node->identity.member_contract, &record))
-            world_fail(world, n, "registers again although it has the receipt");
+    case CORE_DO_COMMIT_CSK:
+        check_operation(world, n, action);
         return;
     case CORE_DO_READ_STATE:
     case CORE_DO_READ_CHANGES:
@@ -56,28 +77,20 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
     case CORE_DO_DIAL:
         check_dial(world, n, action->index);
         return;
-    case CORE_DO_COMMIT_CSK:
-        if (node->registering || node->committing)
-            world_fail(world, n, "has two UserOperations in flight");
-        if (!bytes32_equal(&action->csk.commitment, &(struct bytes32){{0}}))
-            return;
-        world_fail(world, n, "commits to nothing");
-        return;
     case CORE_DO_PULL_CSK:
-        if (node->pulls >= CORE_PULLS_MAX + SIM_GHOSTS_MAX)
-            world_fail(world, n, "pulls from %u peers at a time", node->pulls + 1);
-        return;
-    case CORE_TELL_CSK:
-        if (!chain_was_committed(&world->chain, action->csk.generation, &action->csk.commitment))
-            world_fail(world, n, "holds a key that was never committed to");
-        return;
     case CORE_DO_LOAD_CSK:
     case CORE_DO_DERIVE_CSK:
+    case CORE_DO_READ_SENT:
+    case CORE_DO_SEND_ENVELOPE:
+    case CORE_DO_READ_INBOX:
+    case CORE_TELL_INBOX:
+    case CORE_DO_SEND_MESSAGE:
     case CORE_DO_SEND_HEARTBEAT:
     case CORE_DO_READ_IDENTITY:
     case CORE_DO_READ_SELF:
     case CORE_DO_SET_STREAM_PEER:
     case CORE_DO_REMOVE_STREAM_PEER:
+    case CORE_TELL_CSK:
     case CORE_TELL_PEER:
     case CORE_TELL_REFUSED:
     case CORE_TELL_PHASE:
@@ -87,42 +100,84 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
     }
 }
 
-static bool check_was_registered(const struct world *world, const struct core_desired_peer *peer)
-{
-    const struct chain *chain = &world->chain;
-
-    for (size_t i = 0; i < chain->ever_len; i++)
-        if (chain->ever[i].mesh_ip == peer->mesh_ip &&
-            bytes32_equal(&chain->ever[i].wg_pubkey, &peer->wg_pubkey))
-            return true;
-    return false;
-}
-
+/* A peer is a member that the chain has, or had on a fork, and that was not removed by what the node knows.
+ */
 static void check_peer(struct world *world, uint32_t n, const struct core_desired_peer *peer)
 {
     const struct sim_node *node = &world->nodes[n];
+    const struct chain_member *member = chain_ever(&world->chain, peer->mesh_ip);
+    const uint64_t known = node->core->registry.known.block;
 
-    if (!check_was_registered(world, peer))
+    if (!member || !bytes32_equal(&member->wg_pubkey, &peer->wg_pubkey))
         world_fail(world, n, "wants a peer that the chain never had");
+    else if (member->removed < known && known != node->misled_block)
+        world_fail(world, n, "wants a peer that was removed in block %llu",
+                   (unsigned long long)member->removed);
     if (bytes32_equal(&peer->wg_pubkey, &node->identity.wg_pubkey) || peer->mesh_ip == node->mesh_ip)
         world_fail(world, n, "wants itself as a peer");
     if (!node->peers[peer->index].set)
         world_fail(world, n, "wants member %u on the device but not on the transport", peer->index);
 }
 
-/* Whom the node takes for up is a node that ran until moments ago, and that heard this one moments before. */
+static void check_peers(struct world *world, uint32_t n)
+{
+    const struct core *core = world->nodes[n].core;
+    struct core_desired_peer peer;
+    uint32_t peers = 0;
+
+    for (uint32_t cursor = 0; core_next_desired_peer(core, &cursor, &peer); peers++)
+        check_peer(world, n, &peer);
+    if (core->registry.clean && core->registry.intake == INTAKE_IDLE &&
+        core->members.count != core->registry.known.members)
+        world_fail(world, n, "has %u rows of a registry of %llu", core->members.count,
+                   (unsigned long long)core->registry.known.members);
+    if (peers != core_desired_peers(core))
+        world_fail(world, n, "counts %u peers and has %u", core_desired_peers(core), peers);
+}
+
+/* After a pass without failures the device has the peers that the core wants, and no other, unless it was
+ * changed by another hand or the core has more to change already. */
+void check_applied(struct world *world, uint32_t n)
+{
+    const struct sim_node *node = &world->nodes[n];
+    struct core_desired_peer peer;
+
+    if (node->drifted || node->core->device.dirty)
+        return;
+    for (uint32_t cursor = 0; core_next_desired_peer(node->core, &cursor, &peer);) {
+        const struct sim_device_peer *place = &node->device[peer.index];
+        if (!place->present || place->mesh_ip != peer.mesh_ip ||
+            !bytes32_equal(&place->wg_pubkey, &peer.wg_pubkey))
+            world_fail(world, n, "does not have member %u on its device", peer.index);
+    }
+    if (node->device_len != core_desired_peers(node->core))
+        world_fail(world, n, "has %u peers on its device and wants %u", node->device_len,
+                   core_desired_peers(node->core));
+}
+
+/* Whom the node takes for up are nodes that ran until moments ago, and that all heard each other moments
+ * before. */
 static void check_first_convergence(struct world *world, uint32_t n)
 {
-    struct core_member member;
+    const struct core *core = world->nodes[n].core;
+    struct core_member member, other;
 
-    for (uint32_t i = 0; core_member_at(world->nodes[n].core, i, &member); i++) {
-        uint32_t other = world->nodes[n].peers[i].node;
-        if (!member.heard)
+    if (world->reordered_ms != 0 && world->now_ms - world->reordered_ms < CHECK_FORK_MS)
+        return;
+    for (uint32_t i = 0; core_member_at(core, i, &member); i++) {
+        const uint32_t hearer = member.is_self ? n : world->nodes[n].peers[i].node;
+        if (!member.is_self && !member.heard)
             continue;
-        if (other == SIM_NOBODY)
+        if (hearer == SIM_NOBODY) {
             world_fail(world, n, "hears member %u, who has no node", i);
-        else if (world->now_ms - world->nodes[other].heard_ms[n] > CHECK_VIEW_MS)
-            world_fail(world, n, "converges with node %u, who has not heard it", other);
+            return;
+        }
+        for (uint32_t j = 0; core_member_at(core, j, &other); j++) {
+            const uint32_t heard = other.is_self ? n : world->nodes[n].peers[j].node;
+            if (i != j && (other.is_self || other.heard) && heard != SIM_NOBODY &&
+                world->now_ms - world->nodes[hearer].heard_ms[heard] > CHECK_VIEW_MS)
+                world_fail(world, n, "converges although node %u has not heard node %u", hearer, heard);
+        }
     }
 }
 
@@ -146,12 +201,12 @@ static void check_health(struct world *world, uint32_t n, const struct core_stat
 
 static void check_calm(struct world *world, uint32_t n, const struct core_status *status)
 {
+    const uint32_t alive = world->nodes_len - world->removed;
     struct core_chain_state state;
 
     chain_state_at(&world->chain, UINT64_MAX, &state);
     if (status->live_members != state.members - state.removed || status->version != state.version ||
-        status->refused_members != 0 || status->up_peers != world->nodes_len - 1 ||
-        status->heard_members != world->nodes_len)
+        status->refused_members != 0 || status->up_peers != alive - 1 || status->heard_members != alive)
         world_fail(world, n, "knows %u live members of %llu, refuses %u, has tunnels to %u and hears %u",
                    status->live_members, (unsigned long long)(state.members - state.removed),
                    status->refused_members, status->up_peers, status->heard_members);
@@ -163,21 +218,52 @@ static void check_calm(struct world *world, uint32_t n, const struct core_status
         world_fail(world, n, "has %u device peers for %u members", world->nodes[n].device_len, status->peers);
 }
 
-void check_node(struct world *world, uint32_t n)
+/* Nothing in a core grows past its cap. */
+static void check_bounds(struct world *world, uint32_t n, uint32_t actions)
+{
+    const struct sim_node *node = &world->nodes[n];
+    const struct core *core = node->core;
+    const uint32_t part = world->broken == BREAK_SMALL_CAPS ? 16 : 1;
+
+    if (core->links.dialing > CORE_DIALS_MAX / part || core->csk.pulls > CORE_PULLS_MAX / part ||
+        core->device.changes.len > CORE_CHANGES_MAX / part || core->members.used > CORE_MEMBERS_MAX / part ||
+        core->journal.len > JOURNAL_MAX / part || core->links.dials.len > core->members.used ||
+        core->liveness.expiry.len > core->members.used)
+        world_fail(world, n, "outgrows a bound: %u dials, %u pulls, %u changes, %u rows, %u and %u timers",
+                   core->links.dialing, core->csk.pulls, core->device.changes.len, core->members.used,
+                   core->links.dials.len, core->liveness.expiry.len);
+    if (actions > 11 * core->members.used + 20)
+        world_fail(world, n, "has %u actions in one step", actions);
+}
+
+static void check_texts(struct world *world, uint32_t n, const struct core_status *status)
+{
+    check_outgoing(world, n, "its status", status->reason, strlen(status->reason));
+    check_outgoing(world, n, "its status", status->chain_error, strlen(status->chain_error));
+    check_outgoing(world, n, "its status", status->device_error, strlen(status->device_error));
+    check_outgoing(world, n, "its status", status->csk_error, strlen(status->csk_error));
+}
+
+void check_node(struct world *world, uint32_t n, uint32_t actions)
 {
     struct core_status status;
-    struct core_desired_peer peer;
-    uint32_t peers = 0;
 
     core_status(world->nodes[n].core, &status);
-    for (uint32_t cursor = 0; core_next_desired_peer(world->nodes[n].core, &cursor, &peer); peers++)
-        check_peer(world, n, &peer);
     check_health(world, n, &status);
-    if (peers != status.peers || peers != core_desired_peers(world->nodes[n].core))
-        world_fail(world, n, "counts %u peers and has %u", status.peers, peers);
+    check_bounds(world, n, actions);
     if (status.up_peers > status.peers || status.streams > status.peers ||
         status.live_members > status.members)
         world_fail(world, n, "has more peers up than peers");
-    if (world->now_ms >= world->faults.quiet_ms + SIM_HEAL_MS)
+    if (actions != 0 || world->nodes[n].steps % CHECK_ALL_STEPS == 0) {
+        check_texts(world, n, &status);
+        check_peers(world, n);
+    }
+    if (world->now_ms >= world->faults.quiet_ms + SIM_HEAL_MS && world->nodes[n].settled)
         check_calm(world, n, &status);
+}
+
+void check_end(struct world *world)
+{
+    if (world->chain.writes < world->nodes_len)
+        world_fail(world, SIM_NOBODY, "only %llu registrations", (unsigned long long)world->chain.writes);
 }

@@ -25,11 +25,19 @@ void faults_plan(struct world *world)
     world->faults = (struct faults){
         .quiet_ms = world->now_ms + rng_between(rng, 30000, 150000),
         .rpc_fail_pct = faults_percent(world, 30),
+        .rpc_lie_pct = faults_percent(world, 20),
         .rpc_lag_blocks = faults_percent(world, 5),
-        .register_lost_pct = faults_percent(world, 50),
+        .rpc_per_s = (uint32_t)rng_between(rng, 1, 20),
+        .guest_fail_pct = faults_percent(world, 50),
+        .guest_slow_pct = faults_percent(world, 30),
+        .deny_pct = faults_percent(world, 50),
+        .stuck_pct = faults_percent(world, 30),
+        .receipt_lost_pct = faults_percent(world, 50),
         .dial_fail_pct = faults_percent(world, 50),
+        .dials_per_s = (uint32_t)rng_between(rng, 2, 20 * world->nodes_len),
         .device_fail_pct = faults_percent(world, 20),
         .beat_lost_pct = faults_percent(world, 30),
+        .beat_late_pct = faults_percent(world, 30),
         .pull_fail_pct = faults_percent(world, 60),
         .gap_ms = rng_between(rng, 1000, 15000),
     };
@@ -62,6 +70,41 @@ static void faults_restart(struct world *world)
     world_later(world, faults_until(world, 20000) - world->now_ms, HAPPEN_START, n);
 }
 
+/* The machine of a node starts again: device and clock begin anew, the disk stays. */
+static void faults_reboot(struct world *world)
+{
+    uint32_t n = faults_some_node(world);
+    struct sim_node *node = &world->nodes[n];
+
+    if (!node->core)
+        return;
+    world_say(world, n, "reboots");
+    shell_stop(world, n);
+    device_vanish(world, n);
+    node->clock_ms = -(int64_t)(world->now_ms - rng_between(&world->rng, 0, 900));
+    world_later(world, faults_until(world, 20000) - world->now_ms, HAPPEN_START, n);
+}
+
+/* The process of a node stops for a while, as when its machine is moved. */
+static void faults_freeze(struct world *world)
+{
+    uint32_t n = faults_some_node(world);
+
+    if (!world->nodes[n].core)
+        return;
+    world_say(world, n, "freezes");
+    world->nodes[n].frozen_ms = faults_until(world, 30000);
+}
+
+/* The clocks of a machine jump ahead, as after a pause that they count. */
+static void faults_clock(struct world *world)
+{
+    uint32_t n = faults_some_node(world);
+
+    world_say(world, n, "finds that time has passed");
+    world->nodes[n].clock_ms += (int64_t)rng_between(&world->rng, 0, 100000);
+}
+
 static void faults_kill_stream(struct world *world)
 {
     if (world->streams_len != 0)
@@ -85,38 +128,75 @@ static void faults_gateway(struct world *world)
     net_gateway_down(world, faults_until(world, 60000));
 }
 
+/* The gateway starts again and again. */
+static void faults_gateway_storm(struct world *world)
+{
+    world_say(world, SIM_NOBODY, "the gateway starts again and again");
+    for (uint64_t i = rng_between(&world->rng, 2, 6); i > 0; i--)
+        world_later(world, faults_until(world, 15000) - world->now_ms, HAPPEN_GATEWAY, SIM_NOBODY);
+}
+
+static void faults_rpc(struct world *world)
+{
+    world_say(world, SIM_NOBODY, "the RPC goes down");
+    world->rpc_down_ms = faults_until(world, 60000);
+}
+
+static void faults_guest(struct world *world)
+{
+    world_say(world, SIM_NOBODY, "the guest agents go down");
+    world->guest_down_ms = faults_until(world, 60000);
+}
+
 static void faults_reorganise(struct world *world)
 {
-    uint64_t block = world->now_ms / 1000;
+    uint64_t block = world_block(world);
     uint64_t depth = rng_between(&world->rng, 1, 8);
 
     world_say(world, SIM_NOBODY, "reorg of %llu blocks", (unsigned long long)depth);
-    chain_reorganise(&world->chain, block > depth ? block - depth : 0, block);
+    if (chain_reorganise(&world->chain, block > depth ? block - depth : 0, block))
+        world->reordered_ms = world->now_ms;
 }
 
-/* Somebody else runs `wg set` on the device. */
 static void faults_tamper(struct world *world)
 {
-    struct sim_node *node = &world->nodes[faults_some_node(world)];
-
-    if (node->device_len == 0)
-        return;
-    node->device[rng_between(&world->rng, 0, node->device_len - 1)] = node->device[node->device_len - 1];
-    node->device_len--;
-    node->drifted = true;
-    node->tampered_ms = world->now_ms;
+    device_tamper(world, faults_some_node(world));
 }
 
-/* The state folder is deleted. */
+/* The state folder is deleted, or what is in it is not what was written, or nothing can be written. */
 static void faults_disk(struct world *world)
 {
-    world->nodes[faults_some_node(world)].has_cache = false;
+    struct sim_node *node = &world->nodes[faults_some_node(world)];
+    const uint64_t draw = rng_between(&world->rng, 0, 2);
+
+    if (draw == 0)
+        node->disk = DISK_EMPTY;
+    else if (draw == 1 && node->disk == DISK_KEEPS)
+        node->disk = DISK_CORRUPT;
+    else
+        node->disk_full_ms = faults_until(world, 60000);
+}
+
+/* The owner removes a node, one in four at most: it must end, and nobody may miss it. */
+static void faults_remove(struct world *world)
+{
+    uint32_t n = faults_some_node(world);
+    struct sim_node *node = &world->nodes[n];
+    struct core_record record;
+
+    if (4 * (world->removed + 1) > world->nodes_len || node->removed ||
+        !chain_find(&world->chain, UINT64_MAX, &node->identity.member_contract, &record))
+        return;
+    world_say(world, n, "is removed in block %llu", (unsigned long long)world_block(world));
+    chain_remove(&world->chain, world_block(world), &node->identity.member_id);
+    node->removed = true;
+    world->removed++;
 }
 
 /* A member whose node never runs joins, and is removed some time later. */
 static void faults_ghost(struct world *world)
 {
-    uint64_t block = world->now_ms / 1000;
+    uint64_t block = world_block(world);
     struct core_identity ghost =
         world_identity(world->seed, GHOST_NUMBER + world->ghosts - (world->ghost_is_live ? 1 : 0));
 
@@ -141,17 +221,26 @@ static void faults_ghost(struct world *world)
     world->ghost_is_live = true;
 }
 
+static void faults_end(struct world *world)
+{
+    if (world->ghost_is_live)
+        faults_ghost(world);
+    if (world->broken == BREAK_GATEWAY_GONE)
+        net_gateway_down(world, CORE_NEVER);
+    world_say(world, SIM_NOBODY, "faults are over");
+}
+
 void faults_strike(struct world *world)
 {
     static void (*const strikes[])(struct world *) = {
-        faults_restart,    faults_kill_stream, faults_kill_stream, faults_partition, faults_gateway,
-        faults_reorganise, faults_tamper,      faults_ghost,       faults_disk,
+        faults_restart,     faults_restart,       faults_reboot, faults_freeze,     faults_clock,
+        faults_partition,   faults_partition,     faults_rpc,    faults_guest,      faults_disk,
+        faults_gateway,     faults_gateway_storm, faults_ghost,  faults_reorganise, faults_tamper,
+        faults_kill_stream, faults_kill_stream,   faults_remove,
     };
 
     if (world_quiet(world)) {
-        if (world->ghost_is_live)
-            faults_ghost(world);
-        world_say(world, SIM_NOBODY, "faults are over");
+        faults_end(world);
         return;
     }
     strikes[rng_between(&world->rng, 0, sizeof(strikes) / sizeof(strikes[0]) - 1)](world);

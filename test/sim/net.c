@@ -20,10 +20,9 @@ static bool net_reaches(const struct world *world, uint32_t a, uint32_t b)
 /* A node's end towards another node; NULL when its transport does not know that member. */
 static struct sim_peer *net_peer(const struct world *world, uint32_t node, uint32_t other)
 {
-    for (uint32_t i = 0; i < world->rows_max; i++)
-        if (world->nodes[node].peers[i].set && world->nodes[node].peers[i].node == other)
-            return &world->nodes[node].peers[i];
-    return NULL;
+    uint32_t index = world->nodes[node].index_of[other];
+
+    return index != CORE_NO_INDEX ? &world->nodes[node].peers[index] : NULL;
 }
 
 static uint32_t net_index(const struct world *world, uint32_t node, const struct sim_peer *peer)
@@ -34,6 +33,11 @@ static uint32_t net_index(const struct world *world, uint32_t node, const struct
 static void net_tell(struct world *world, uint32_t node, const struct sim_peer *peer,
                      enum core_event_type type, bool dialed, const char *text)
 {
+    static const char *const stories[] = {[CORE_EVENT_STREAM_UP] = "has a stream to",
+                                          [CORE_EVENT_STREAM_DOWN] = "has no stream any more to",
+                                          [CORE_EVENT_DIAL_FAILED] = "dials in vain"};
+
+    world_say(world, node, "%s member %u", stories[type], net_index(world, node, peer));
     shell_step(
         world, node,
         &(struct core_event){
@@ -62,6 +66,32 @@ static void net_schedule(struct world *world, uint64_t delay_ms, enum happening_
                                                   .stream = stream});
 }
 
+void net_set_peer(struct world *world, uint32_t node, uint32_t index)
+{
+    struct sim_peer *peer = &world->nodes[node].peers[index];
+    struct core_member member;
+
+    core_member_at(world->nodes[node].core, index, &member);
+    if (peer->set)
+        world_fail(world, node, "sets member %u while it is set", index);
+    *peer = (struct sim_peer){.set = true,
+                              .node = world_node_at(world, member.record.mesh_ip),
+                              .idle_ms = world_clock(world, node)};
+    if (peer->node != SIM_NOBODY)
+        world->nodes[node].index_of[peer->node] = index;
+}
+
+/* In bad weather the gateway takes so many connections a second and no more. */
+static bool net_is_crowded(struct world *world)
+{
+    const uint64_t second = world->now_ms / 1000;
+
+    if (world->dials_second != second)
+        world->dials = 0;
+    world->dials_second = second;
+    return ++world->dials > world->faults.dials_per_s && !world_quiet(world);
+}
+
 /* A dial's answer: the other end must run, know the dialer and be reachable. */
 void net_dial(struct world *world, uint32_t node, uint32_t index)
 {
@@ -71,7 +101,8 @@ void net_dial(struct world *world, uint32_t node, uint32_t index)
         return;
     uint32_t other = peer->node;
     if (other == SIM_NOBODY || !world->nodes[other].core || !net_reaches(world, node, other) ||
-        !net_peer(world, other, node) || world_chance(world, world->faults.dial_fail_pct)) {
+        world->nodes[other].frozen_ms > world->now_ms || !net_peer(world, other, node) ||
+        net_is_crowded(world) || world_chance(world, world->faults.dial_fail_pct)) {
         peer->dialing = false;
         net_tell(world, node, peer, CORE_EVENT_DIAL_FAILED, true, "the gateway closed the connection");
         return;
@@ -133,7 +164,7 @@ void net_detach(struct world *world, const struct happening *happening)
     if (!peer || peer->stream != happening->stream)
         return;
     peer->stream = 0;
-    peer->idle_ms = world->now_ms;
+    peer->idle_ms = world_clock(world, node);
     net_tell(world, node, peer, CORE_EVENT_STREAM_DOWN, false, "the gateway closed the stream");
 }
 
@@ -143,6 +174,8 @@ void net_forget_peer(struct world *world, uint32_t node, uint32_t index)
 
     if (peer->stream != 0)
         net_close(world, peer->stream, false);
+    if (peer->set && peer->node != SIM_NOBODY && world->nodes[node].index_of[peer->node] == index)
+        world->nodes[node].index_of[peer->node] = CORE_NO_INDEX;
     *peer = (struct sim_peer){0};
 }
 

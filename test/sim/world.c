@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "crypto/box.h"
 #include "crypto/keccak.h"
+
+#define WORLD_FIRST_IP 0x0a0d0001u
 
 bool world_quiet(const struct world *world)
 {
@@ -19,6 +22,20 @@ bool world_chance(struct world *world, uint32_t percent)
 uint64_t world_latency(struct world *world)
 {
     return rng_between(&world->rng, 5, 200);
+}
+
+uint64_t world_block(const struct world *world)
+{
+    return world->now_ms / 1000;
+}
+
+/* What the clock of a node shows; its core knows no other. */
+uint64_t world_clock(const struct world *world, uint32_t n)
+{
+    const struct sim_node *node = &world->nodes[n];
+
+    return (uint64_t)((int64_t)world->now_ms + node->clock_ms +
+                      (int64_t)world->now_ms * node->clock_ppm / 1000000);
 }
 
 static const char *world_name(uint32_t node, char out[16])
@@ -47,7 +64,7 @@ void world_say(const struct world *world, uint32_t node, const char *format, ...
     char name[16];
     va_list args;
 
-    if (!world->verbose)
+    if (!world->traced)
         return;
     printf("%9.3f  %-8s ", (double)world->now_ms / 1000, world_name(node, name));
     va_start(args, format);
@@ -83,10 +100,7 @@ static void world_happen(struct world *world, const struct happening *happening)
             shell_answer(world, happening);
         return;
     case HAPPEN_LAND:
-        shell_land(world, happening);
-        return;
-    case HAPPEN_COMMIT:
-        mesh_land(world, happening);
+        bundler_land(world, happening);
         return;
     case HAPPEN_HEARTBEAT:
         mesh_deliver(world, happening);
@@ -105,13 +119,33 @@ static void world_happen(struct world *world, const struct happening *happening)
         net_close(world, happening->stream, false);
         return;
     case HAPPEN_WIREGUARD:
-        shell_wireguard(world);
+        device_handshakes(world);
         world_later(world, SIM_WIREGUARD_MS, HAPPEN_WIREGUARD, SIM_NOBODY);
+        return;
+    case HAPPEN_GATEWAY:
+        net_gateway_down(world, world->now_ms + 500);
         return;
     case HAPPEN_FAULT:
         faults_strike(world);
         return;
     }
+}
+
+/* A process that is stopped finds what came for it when it goes on; what a kernel does, goes on. */
+static bool world_postpone(struct world *world, const struct happening *happening)
+{
+    const enum happening_kind kind = happening->kind;
+    struct happening later = *happening;
+
+    if (happening->node == SIM_NOBODY || world->nodes[happening->node].frozen_ms <= world->now_ms ||
+        happening->life != world->nodes[happening->node].life ||
+        !(kind == HAPPEN_TICK || kind == HAPPEN_ANSWER || kind == HAPPEN_ATTACH || kind == HAPPEN_DETACH))
+        return false;
+    later.at_ms = world->nodes[happening->node].frozen_ms;
+    if (kind == HAPPEN_TICK)
+        world->nodes[happening->node].tick_ms = later.at_ms;
+    queue_push(&world->queue, &later);
+    return true;
 }
 
 static void world_trace(struct world *world, const struct happening *happening)
@@ -134,6 +168,17 @@ struct bytes32 world_bytes(const char *what, uint64_t seed, uint32_t number)
     return keccak256(text, (size_t)len);
 }
 
+/* A secret of a node or, of what all share, a generation: it begins with the mark. */
+struct secret world_secret(const struct world *world, const char *what, uint32_t number)
+{
+    struct bytes32 bytes = world_bytes(what, world->seed, number);
+    struct secret secret;
+
+    memcpy(secret.b, bytes.b, sizeof(secret.b));
+    memcpy(secret.b, "\x5e\xc7\xe7\x5e\xde\xad\xfa\xce", SIM_MARK_LEN);
+    return secret;
+}
+
 /* The keys and the contract of node or ghost `number`. */
 struct core_identity world_identity(uint64_t seed, uint32_t number)
 {
@@ -150,49 +195,92 @@ struct core_identity world_identity(uint64_t seed, uint32_t number)
     return identity;
 }
 
-static void world_populate(struct world *world)
+uint32_t world_node_at(const struct world *world, uint32_t mesh_ip)
 {
-    uint32_t n = world->nodes_len;
+    uint32_t n = mesh_ip - WORLD_FIRST_IP;
 
-    world->rows_max = n + SIM_GHOSTS_MAX;
-    world->nodes = calloc(n, sizeof(*world->nodes));
-    world->partitions = calloc((size_t)n * n, sizeof(*world->partitions));
-    if (!world->nodes || !world->partitions)
-        abort();
-    for (uint32_t i = 0; i < n; i++) {
-        struct sim_node *node = &world->nodes[i];
-        node->identity = world_identity(world->seed, i);
-        node->mesh_ip = 0x0a0d0001u + i;
-        node->device = calloc(world->rows_max, sizeof(*node->device));
-        node->peers = calloc(world->rows_max, sizeof(*node->peers));
-        node->heard_ms = calloc(n, sizeof(*node->heard_ms));
-        if (!node->device || !node->peers || !node->heard_ms)
-            abort();
-        world_later(world, rng_between(&world->rng, 0, 10000), HAPPEN_START, i);
-    }
+    return n < world->nodes_len ? n : SIM_NOBODY;
 }
 
-/* From SIM_HEAL_MS after the last fault on, every node is healthy; `healed_ms` is since when. */
-static void world_judge(struct world *world)
+static void *world_alloc(size_t count, size_t size)
 {
+    void *memory = calloc(count, size);
+
+    if (!memory)
+        abort();
+    return memory;
+}
+
+static void world_add_node(struct world *world, uint32_t n)
+{
+    struct sim_node *node = &world->nodes[n];
+
+    node->identity = world_identity(world->seed, n);
+    node->identity_secret = world_secret(world, "identity", n);
+    if (box_pubkey_of_secret(&node->identity_secret, &node->identity.x_pubkey) != 0)
+        abort();
+    node->mesh_ip = WORLD_FIRST_IP + n;
+    node->clock_ms = (int64_t)rng_between(&world->rng, 0, 1000000);
+    node->clock_ppm = (int64_t)rng_between(&world->rng, 0, 400) - 200;
+    node->device = world_alloc(world->rows_max, sizeof(*node->device));
+    node->peers = world_alloc(world->rows_max, sizeof(*node->peers));
+    node->heard_ms = world_alloc(world->nodes_len, sizeof(*node->heard_ms));
+    node->index_of = world_alloc(world->nodes_len, sizeof(*node->index_of));
+    memset(node->index_of, 0xff, world->nodes_len * sizeof(*node->index_of));
+    world_later(world, rng_between(&world->rng, 0, 10000), HAPPEN_START, n);
+}
+
+static void world_populate(struct world *world)
+{
+    const uint32_t n = world->nodes_len;
+
+    world->rows_max = n + SIM_GHOSTS_MAX;
+    world->nodes = world_alloc(n, sizeof(*world->nodes));
+    world->partitions = world_alloc((size_t)n * n, sizeof(*world->partitions));
+    for (uint32_t i = 0; i < n; i++)
+        world_add_node(world, i);
+}
+
+/* Whether the node is what it should be for good: healthy, or ended because it was removed. */
+static bool world_is_well(const struct sim_node *node)
+{
+    return node->removed ? !node->core : node->core && node->settled;
+}
+
+static void world_judge_node(struct world *world, uint32_t n)
+{
+    const struct sim_node *node = &world->nodes[n];
     struct core_status status;
 
+    if (!node->core) {
+        world_fail(world, n, "is down although all faults are over");
+        return;
+    }
+    if (node->removed) {
+        world_fail(world, n, "still runs although it was removed");
+        return;
+    }
+    core_status(node->core, &status);
+    world_fail(
+        world, n,
+        "is %s and not healed %.1f s after the last fault: hears %u of %u, generation %llu of %llu: %s",
+        core_phase_name(status.phase), (double)(world->now_ms - world->faults.quiet_ms) / 1000,
+        status.heard_members, status.live_members, (unsigned long long)status.csk_generation,
+        (unsigned long long)status.csk_chain_generation, status.reason);
+}
+
+/* From SIM_HEAL_MS after the last fault on, every node is well; `healed_ms` is since when. A node that is not
+ * is looked at first the next time. */
+static void world_judge(struct world *world, uint32_t *suspect)
+{
     for (uint32_t i = 0; i < world->nodes_len; i++) {
-        const struct sim_node *node = &world->nodes[i];
-        if (node->core && node->settled)
+        const uint32_t n = (*suspect + i) % world->nodes_len;
+        if (world_is_well(&world->nodes[n]))
             continue;
+        *suspect = n;
         world->healed_ms = world->now_ms;
-        if (world->now_ms < world->faults.quiet_ms + SIM_HEAL_MS)
-            return;
-        if (!node->core) {
-            world_fail(world, i, "is down although all faults are over");
-            return;
-        }
-        core_status(node->core, &status);
-        world_fail(world, i, "is %s %.1f s after the last fault: hears %u of %u, generation %llu of %llu: %s",
-                   core_phase_name(status.phase), (double)(world->now_ms - world->faults.quiet_ms) / 1000,
-                   status.heard_members, status.live_members, (unsigned long long)status.csk_generation,
-                   (unsigned long long)status.csk_chain_generation, status.reason);
+        if (world->now_ms >= world->faults.quiet_ms + SIM_HEAL_MS)
+            world_judge_node(world, n);
         return;
     }
 }
@@ -200,6 +288,7 @@ static void world_judge(struct world *world)
 void world_run(struct world *world)
 {
     struct happening happening;
+    uint32_t suspect = 0;
 
     world->rng.state = world->seed;
     world->now_ms = 1000;
@@ -210,21 +299,26 @@ void world_run(struct world *world)
            queue_pop(&world->queue, &happening)) {
         world->now_ms = happening.at_ms;
         world_trace(world, &happening);
-        world_happen(world, &happening);
-        world_judge(world);
+        if (!world_postpone(world, &happening))
+            world_happen(world, &happening);
+        world_judge(world, &suspect);
     }
-    if (world->chain.writes < world->nodes_len)
-        world_fail(world, SIM_NOBODY, "only %llu registrations", (unsigned long long)world->chain.writes);
+    check_end(world);
+}
+
+static void world_free_node(struct sim_node *node)
+{
+    core_free(node->core);
+    free(node->device);
+    free(node->peers);
+    free(node->heard_ms);
+    free(node->index_of);
 }
 
 void world_free(struct world *world)
 {
-    for (uint32_t i = 0; i < world->nodes_len; i++) {
-        core_free(world->nodes[i].core);
-        free(world->nodes[i].device);
-        free(world->nodes[i].peers);
-        free(world->nodes[i].heard_ms);
-    }
+    for (uint32_t i = 0; i < world->nodes_len; i++)
+        world_free_node(&world->nodes[i]);
     for (struct happening happening; queue_pop(&world->queue, &happening);)
         free(happening.beat);
     free(world->nodes);

@@ -1,4 +1,4 @@
-/* A whole mesh in one process: real cores, and a made-up chain, gateway, devices and clock, all from one
+/* A whole mesh in one process: real cores, and a made-up chain, gateway, devices and clocks, all from one
  * seed.
  *
  * Everything that takes time is an event in one queue. The same seed gives the same run, to the byte.
@@ -8,6 +8,7 @@
 
 #include "agent/core/core.h"
 #include "agent/core/rng.h"
+#include "crypto/secret.h"
 #include "test/sim/chain.h"
 
 #define SIM_HEAL_MS 60000 /* after the last fault, everything is healthy within this */
@@ -15,18 +16,19 @@
 #define SIM_GHOSTS_MAX 16
 #define SIM_WIREGUARD_MS 1000
 #define SIM_REKEY_MS 120000
+#define SIM_MARK_LEN 8 /* bytes at the start of every secret, for the eye that looks for leaks */
 
 enum happening_kind {
     HAPPEN_TICK,      /* a core's deadline */
     HAPPEN_START,     /* a node starts, or starts again */
     HAPPEN_ANSWER,    /* what an action asked for is done: `action` */
-    HAPPEN_LAND,      /* a registration reaches a block */
-    HAPPEN_COMMIT,    /* a commitment to a CSK reaches a block: `action` */
+    HAPPEN_LAND,      /* a UserOperation, by `stream` its number, is put into a block */
     HAPPEN_HEARTBEAT, /* arrives wherever its sender has a tunnel: `beat` */
     HAPPEN_ATTACH,    /* a stream is up at one end */
     HAPPEN_DETACH,    /* one end notices that a stream is gone */
     HAPPEN_CLOSE,     /* a replaced stream has drained */
     HAPPEN_WIREGUARD, /* handshakes that can happen do */
+    HAPPEN_GATEWAY,   /* the gateway restarts once more */
     HAPPEN_FAULT
 };
 
@@ -45,6 +47,7 @@ struct happening {
 /* A heartbeat on its way. */
 struct sim_beat {
     struct core_heartbeat heartbeat;
+    uint32_t life;
     uint8_t view[];
 };
 
@@ -62,45 +65,70 @@ struct sim_peer {
     bool dialed;      /* the stream is by our dial */
     uint32_t node;    /* SIM_NOBODY: a member without a node */
     uint32_t stream;  /* 0 for none */
-    uint64_t idle_ms; /* since when there is none */
+    uint64_t idle_ms; /* since when there is none, by the node's clock */
 };
 
 #define SIM_NOBODY UINT32_MAX
 
+/* A place of the device, by the registry index of the member it was made for. */
 struct sim_device_peer {
-    uint32_t index; /* of the member it was made for */
-    struct bytes32 wg_pubkey;
-    uint32_t mesh_ip;
+    bool present;
     bool handshaked;
+    uint32_t mesh_ip;
+    struct bytes32 wg_pubkey;
     uint64_t handshake_ms;
 };
+
+/* The UserOperation of an account that the bundler has: one, since all share a nonce. */
+struct sim_op {
+    bool live;
+    bool orphan; /* whoever sent it has ended or given up */
+    uint32_t number;
+    uint64_t nonce;
+    struct core_action action;
+};
+
+enum sim_disk { DISK_EMPTY, DISK_KEEPS, DISK_CORRUPT };
 
 struct sim_node {
     struct core *core; /* NULL while the node is down */
     uint32_t life;
     uint64_t tick_ms;
     uint64_t tick_storm;
-    uint64_t allowed_ms; /* until then its registration is refused */
+    uint64_t frozen_ms;  /* the process is stopped until then */
+    int64_t clock_ms;    /* what its clock is ahead of the world's */
+    int64_t clock_ppm;   /* and how much faster it goes */
+    uint64_t allowed_ms; /* until then its operations are not paid for */
+    bool removed;        /* from the registry: it has to end */
     bool registering;
     bool has_receipt; /* of its registration, in this life */
     bool reading;
     bool on_device;
     struct core_identity identity;
+    struct secret identity_secret; /* of the X25519 key */
     uint32_t mesh_ip;
     struct sim_peer *peers;         /* by registry index; lost with the process */
-    struct sim_device_peer *device; /* survives the process */
+    uint32_t *index_of;             /* by node: of its set peer, or CORE_NO_INDEX */
+    struct sim_device_peer *device; /* by registry index; survives the process */
     uint32_t device_len;
-    bool drifted;         /* somebody changed its device since the last whole pass */
-    uint64_t tampered_ms; /* when somebody last changed its device */
-    enum core_phase phase;
+    bool drifted; /* somebody changed its device since the last whole pass */
     bool settled; /* healthy, converged, and with the key that it knows to be the present one */
     bool committing;
-    uint32_t pulls; /* in flight */
-    bool has_cache; /* survives the process */
-    struct core_csk cache;
-    uint64_t ended_ms;   /* when the last process ended */
-    uint64_t *heard_ms;  /* by node: when its last heartbeat arrived */
-    bool converged_once; /* in this life */
+    uint32_t pulls;          /* in flight */
+    uint64_t misled_block;   /* it took an older state for that of this block */
+    uint64_t reads_second;   /* of the last request to its RPC, and how many */
+    uint32_t reads;          /* there were in that second */
+    uint64_t steps;          /* of its core, over all lives */
+    struct sim_op op;        /* at the bundler; survives the process */
+    uint64_t nonce;          /* of its account */
+    struct secret found;     /* the key it derived, read or was given last, in this life */
+    struct secret held;      /* the key it gives to others */
+    struct secret kept;      /* what its disk keeps; when disk is DISK_KEEPS */
+    struct core_csk kept_as; /* the generation and the hash it was kept under */
+    enum sim_disk disk;
+    uint64_t disk_full_ms; /* until then nothing can be written */
+    uint64_t *heard_ms;    /* by node: when its last heartbeat arrived */
+    bool converged_once;   /* in this life */
 };
 
 struct sim_stream {
@@ -112,19 +140,47 @@ struct sim_stream {
 struct faults {
     uint64_t quiet_ms;
     uint32_t rpc_fail_pct;
+    uint32_t rpc_lie_pct;
     uint32_t rpc_lag_blocks;
-    uint32_t register_lost_pct;
+    uint32_t rpc_per_s; /* requests of one node; more are refused */
+    uint32_t guest_fail_pct;
+    uint32_t guest_slow_pct;
+    uint32_t deny_pct;
+    uint32_t stuck_pct;
+    uint32_t receipt_lost_pct;
     uint32_t dial_fail_pct;
+    uint32_t dials_per_s; /* through the gateway */
     uint32_t device_fail_pct;
     uint32_t beat_lost_pct;
+    uint32_t beat_late_pct;
     uint32_t pull_fail_pct;
     uint64_t gap_ms; /* mean time between the larger events: kills, partitions, restarts, reorgs */
+};
+
+/* Ways to break the world or a shell, each of which one of the checks has to notice (breaks.c). */
+enum sim_break {
+    BREAK_NOTHING,
+    BREAK_INVENTED_KEY,
+    BREAK_LOST_EDIT,
+    BREAK_HIDDEN_REMOVAL,
+    BREAK_FORGED_VIEWS,
+    BREAK_CACHE_LIES,
+    BREAK_KEY_IN_CLEAR,
+    BREAK_KEY_IN_LOG,
+    BREAK_GIVEN_UP,
+    BREAK_READ_TWICE,
+    BREAK_GATEWAY_GONE,
+    BREAK_STALE_RPC,
+    BREAK_LATE_CLOCK,
+    BREAK_SMALL_CAPS,
+    BREAKS
 };
 
 struct world {
     uint64_t seed;
     uint32_t nodes_len;
-    bool verbose;
+    bool traced;
+    enum sim_break broken;
     uint64_t now_ms;
     struct rng rng;
     struct queue queue;
@@ -137,8 +193,15 @@ struct world {
     uint32_t streams_capacity;
     uint64_t *partitions; /* by pair of nodes: dials fail until then */
     uint64_t gateway_down_ms;
-    uint32_t ghosts;    /* members that were registered without a node */
-    bool ghost_is_live; /* the last of them */
+    uint64_t dials_second;
+    uint32_t dials; /* in that second */
+    uint64_t guest_down_ms;
+    uint64_t rpc_down_ms;
+    uint32_t ops;
+    uint32_t removed;      /* nodes that were removed */
+    uint32_t ghosts;       /* members that were registered without a node */
+    bool ghost_is_live;    /* the last of them */
+    uint64_t reordered_ms; /* when a reorganisation last changed the order of the registry */
     uint64_t events;
     uint64_t trace;     /* hash of all that happened */
     uint64_t healed_ms; /* when all became healthy for good */
@@ -161,7 +224,13 @@ void world_say(const struct world *world, uint32_t node, const char *format, ...
 bool world_quiet(const struct world *world);
 bool world_chance(struct world *world, uint32_t percent);
 uint64_t world_latency(struct world *world);
+uint64_t world_block(const struct world *world);
+uint64_t world_clock(const struct world *world, uint32_t node);
 void world_later(struct world *world, uint64_t delay_ms, enum happening_kind kind, uint32_t node);
+struct secret world_secret(const struct world *world, const char *what, uint32_t number);
+
+/* The node with this mesh address, SIM_NOBODY when it is a ghost's or nobody's. */
+uint32_t world_node_at(const struct world *world, uint32_t mesh_ip);
 
 /* shell.c: what agent/ does around a core, made up */
 void shell_start(struct world *world, uint32_t node);
@@ -169,21 +238,36 @@ void shell_stop(struct world *world, uint32_t node);
 void shell_step(struct world *world, uint32_t node, const struct core_event *event);
 void shell_tick(struct world *world, uint32_t node);
 void shell_answer(struct world *world, const struct happening *happening);
-void shell_land(struct world *world, const struct happening *happening);
-void shell_wireguard(struct world *world);
+void shell_ask(struct world *world, uint32_t node, const struct core_action *action, uint64_t delay_ms);
 
-/* mesh.c: heartbeats and the CSK */
-struct bytes32 mesh_commitment(const struct world *world, uint32_t node, uint64_t generation);
+/* rpc.c: the guest agent and the chain as their answers tell them */
+uint64_t rpc_block(struct world *world, const struct core_action *action);
+uint64_t rpc_guest_latency(struct world *world);
+bool rpc_guest_fails(struct world *world);
+void rpc_answer(struct world *world, const struct happening *happening);
+
+/* bundler.c: UserOperations, from the sponsor to the block */
+void bundler_submit(struct world *world, uint32_t node, const struct core_action *action);
+void bundler_land(struct world *world, const struct happening *happening);
+void bundler_answer(struct world *world, const struct happening *happening);
+
+/* device.c: the WireGuard device of a node */
+void device_answer(struct world *world, const struct happening *happening);
+void device_tamper(struct world *world, uint32_t node);
+void device_vanish(struct world *world, uint32_t node);
+bool device_tunnel(const struct world *world, uint32_t a, uint32_t b);
+void device_handshakes(struct world *world);
+
+/* keys.c: where a cluster shared key comes from */
+void keys_answer(struct world *world, const struct happening *happening);
+void keys_keep(struct world *world, uint32_t node, const struct core_csk *csk);
+
+/* mesh.c: heartbeats */
 void mesh_send(struct world *world, uint32_t node);
 void mesh_deliver(struct world *world, const struct happening *happening);
-void mesh_commit(struct world *world, uint32_t node, const struct core_action *action);
-void mesh_land(struct world *world, const struct happening *happening);
-void mesh_answer(struct world *world, const struct happening *happening);
-void mesh_keep(struct world *world, uint32_t node, const struct core_csk *csk);
-void shell_ask(struct world *world, uint32_t node, const struct core_action *action, uint64_t delay_ms);
-bool shell_tunnel(const struct world *world, uint32_t a, uint32_t b);
 
 /* net.c: gateway and streams */
+void net_set_peer(struct world *world, uint32_t node, uint32_t index);
 void net_dial(struct world *world, uint32_t node, uint32_t index);
 void net_attach(struct world *world, const struct happening *happening);
 void net_detach(struct world *world, const struct happening *happening);
@@ -199,6 +283,12 @@ void faults_strike(struct world *world);
 
 /* check.c: invariants; each failure ends the run */
 void check_action(struct world *world, uint32_t node, const struct core_action *action);
-void check_node(struct world *world, uint32_t node);
+void check_node(struct world *world, uint32_t node, uint32_t actions);
+void check_applied(struct world *world, uint32_t node);
+void check_outgoing(struct world *world, uint32_t node, const char *what, const void *bytes, size_t len);
+void check_end(struct world *world);
+
+/* breaks.c: runs worlds with each break until its check notices it. Returns how many were not noticed. */
+unsigned breaks_prove(void);
 
 #endif

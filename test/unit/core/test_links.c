@@ -107,6 +107,64 @@ Test(links, a_stream_that_does_not_hold_does_not_clear_the_backoff)
     kit_free(&kit);
 }
 
+/* Node 0 dials members 1 and 2 until it waits half a minute between its dials. */
+static void despair(struct kit *kit)
+{
+    kit_join(kit, 0, 3);
+    kit_applied(kit);
+    kit_observed(kit, CORE_NEVER);
+    for (int i = 0; i < 10; i++) {
+        kit_stream(kit, CORE_EVENT_DIAL_FAILED, 1, true);
+        kit_stream(kit, CORE_EVENT_DIAL_FAILED, 2, true);
+        for (int both = 0; both != 3;) {
+            kit_tick(kit, 10);
+            both |= kit_has_index(kit, CORE_DO_DIAL, 1) | kit_has_index(kit, CORE_DO_DIAL, 2) << 1;
+        }
+    }
+    kit_stream(kit, CORE_EVENT_DIAL_FAILED, 1, true);
+}
+
+Test(links, the_first_stream_after_none_gives_hope_for_all)
+{
+    struct kit kit;
+
+    despair(&kit);
+    kit_stream(&kit, CORE_EVENT_STREAM_UP, 2, true);
+    cr_assert_leq(until_dialed(&kit, 1, 30000), 1010);
+    kit_free(&kit);
+}
+
+Test(links, who_is_heard_again_by_others_is_dialed_soon)
+{
+    struct kit kit;
+
+    despair(&kit);
+    kit_stream(&kit, CORE_EVENT_STREAM_UP, 2, true);
+    for (int i = 0; i < 10; i++) {
+        cr_assert_neq(until_dialed(&kit, 1, 31000), CORE_NEVER);
+        kit_stream(&kit, CORE_EVENT_DIAL_FAILED, 1, true);
+    }
+    kit_heartbeat(&kit, 2, 1, 5);
+    cr_assert_eq(until_dialed(&kit, 1, 2000), CORE_NEVER);
+    kit_heartbeat(&kit, 2, 2, 7);
+    cr_assert_leq(until_dialed(&kit, 1, 30000), 1010);
+    kit_free(&kit);
+}
+
+/* Our dial was under way when the peer's stream came and went: its failure does not make it our turn. */
+Test(links, a_failed_dial_leaves_the_turn_to_the_lower_id)
+{
+    struct kit kit;
+
+    join_middle(&kit);
+    cr_assert_neq(until_dialed(&kit, 0, 30000), CORE_NEVER);
+    kit_stream(&kit, CORE_EVENT_STREAM_UP, 0, false);
+    kit_stream(&kit, CORE_EVENT_STREAM_DOWN, 0, false);
+    kit_stream(&kit, CORE_EVENT_DIAL_FAILED, 0, true);
+    cr_assert_geq(until_dialed(&kit, 0, 30000), 15000);
+    kit_free(&kit);
+}
+
 Test(links, never_two_dials_to_one_peer)
 {
     struct kit kit;

@@ -425,6 +425,10 @@ static void add_metrics(void *user, struct http_metrics *metrics)
                      status.streams);
     http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_registry_block",
                      "Block at which the registry was read last.", status.block);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_registry_whole_reads_total",
+                     "Reads of all pages of the registry instead of its events.", status.whole_reads);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_registry_rollbacks_total",
+                     "Reorganisations that undid changes of the registry.", status.rollbacks);
     http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_chain_failing",
                      "1 while the last read of the chain failed.", status.chain_error[0] != '\0');
     http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_device_failed_edits",

@@ -20,10 +20,10 @@ import { awaitAllTold } from "../e2e/lib/envelopes.mjs";
 import { cluster, instance, nodes, recordFigure } from "../e2e/lib/mesh.mjs";
 import { accountNonce } from "../e2e/lib/witness.mjs";
 
-const DEVICE_CHECK_MS = 300_000; // an emulated processor
+const DEVICE_CHECK_MS = 600_000; // an emulated processor
 const SEEN_MS = 90_000;
 const DEAD_MS = 5_000;
-const PINGS = 45; // one a second: for longer than the agent needs to come back
+const PINGS = 60; // one a second: for longer than the agent needs to come back
 
 test("kernel: the reconciler drives a kernel device", async () => {
   const report = await runInNode(instance, nodes()[0], ["device_check", "kernel"], {

@@ -6,11 +6,13 @@
 #include <stdlib.h>
 
 #include "agent/api/server.h"
+#include "agent/backend.h"
 #include "agent/core/core.h"
 #include "agent/http.h"
 #include "agent/indexer/subscription.h"
 #include "agent/log.h"
 #include "agent/memory.h"
+#include "agent/shell/endpoints.h"
 #include "agent/shell/mesh.h"
 #include "agent/shell/messaging.h"
 #include "agent/shell/onchain.h"
@@ -31,6 +33,7 @@ struct shell {
     struct transport *transport;
     struct vault *vault;
     struct mesh *mesh;
+    struct endpoints *endpoints;
     struct messaging *messaging;
     struct subscription *subscription;
     struct api_server *api;
@@ -114,7 +117,9 @@ static void do_set_stream_peer(struct shell *shell, const struct core_action *ac
         .ed25519_pubkey = member.record.ed25519_pubkey,
     };
     const int code = transport_set_peer(shell->transport, &peer);
-    if (code != 0)
+    if (code == 0)
+        endpoints_apply(shell->endpoints, shell->transport, action->index);
+    else
         log_error("transport.peer_refused", log_uint("index", action->index),
                   log_text("error", am_error_name(code)));
 }
@@ -158,6 +163,12 @@ static void do_pull_csk(struct shell *shell, const struct core_action *action)
     mesh_pull(shell->mesh, &action->csk);
 }
 
+static void do_publish_wg_key(struct shell *shell, const struct core_action *action)
+{
+    log_info("rotation.started", log_uint("generation", action->wg_generation));
+    onchain_publish_wg_key(shell->onchain, action->wg_generation);
+}
+
 static void do_send_message(struct shell *shell, const struct core_action *action)
 {
     (void)action;
@@ -172,7 +183,18 @@ static void do_read_inbox(struct shell *shell, const struct core_action *action)
 static void tell_inbox(struct shell *shell, const struct core_action *action)
 {
     (void)action;
+    endpoints_commit(shell->endpoints, shell->transport);
     messaging_inbox_moved(shell->messaging);
+}
+
+static void do_read_sent(struct shell *shell, const struct core_action *action)
+{
+    endpoints_read_sent(shell->endpoints, messaging_archive(shell->messaging), action->sent_to);
+}
+
+static void do_send_envelope(struct shell *shell, const struct core_action *action)
+{
+    endpoints_send(shell->endpoints, action->envelope.index, action->envelope.issued_ms);
 }
 
 static void tell_csk(struct shell *shell, const struct core_action *action)
@@ -222,7 +244,12 @@ static void tell_withheld(struct shell *shell, const struct core_action *action)
 
 static void tell_exit(struct shell *shell, const struct core_action *action)
 {
+    struct am_err err;
     log_error("agent.giving_up", log_text("reason", action->exit.text));
+    event_del(shell->apply); /* no pass comes behind this */
+    event_del(shell->apply_peers);
+    if (action->exit.removed && tunnels_silence(shell->tunnels, &err) != 0)
+        log_error("device.failed", log_text("reason", err.text));
     shell->exit_code = action->exit.code;
     event_base_loopexit(shell->base, NULL);
 }
@@ -247,6 +274,9 @@ static void (*const handlers[])(struct shell *, const struct core_action *) = {
     [CORE_DO_PULL_CSK] = do_pull_csk,
     [CORE_DO_SEND_MESSAGE] = do_send_message,
     [CORE_DO_READ_INBOX] = do_read_inbox,
+    [CORE_DO_PUBLISH_WG_KEY] = do_publish_wg_key,
+    [CORE_DO_READ_SENT] = do_read_sent,
+    [CORE_DO_SEND_ENVELOPE] = do_send_envelope,
     [CORE_TELL_PEER] = tell_peer,
     [CORE_TELL_REFUSED] = tell_refused,
     [CORE_TELL_CSK] = tell_csk,
@@ -463,11 +493,28 @@ static void on_answer(void *user, const struct core_event *event)
     open_subscription(shell);
 }
 
+static void rotate(void *user)
+{
+    feed(user, &(struct core_event){.type = CORE_EVENT_ROTATE_WG_KEY});
+}
+
 /* ---- Life ---- */
 
+static struct bytes32 envelope_id(void *user, const struct bytes32 *recipient, uint64_t issued_ms)
+{
+    return endpoints_envelope_id(((struct shell *)user)->endpoints, recipient, issued_ms);
+}
+
+/* Without a gateway the node has no endpoint to tell, but may be told others'. */
 static bool open_core(struct shell *shell)
 {
-    struct core_config config = {.can_dial = shell->config->gateway_domain != NULL};
+    const bool has_gateway = shell->config->gateway_domain;
+    struct core_config config = {
+        .can_dial = has_gateway || shell->config->envelope_members_max > 0,
+        .envelope_members_max = shell->config->envelope_members_max,
+        .envelope_id = has_gateway ? envelope_id : NULL,
+        .user = shell,
+    };
     randombytes_buf(&config.seed, sizeof(config.seed));
     shell->core = core_new(&config);
     shell->deadline = evtimer_new(shell->base, on_deadline, shell);
@@ -477,21 +524,10 @@ static bool open_core(struct shell *shell)
     shell->undialed = evtimer_new(shell->base, on_undialed, shell);
     shell->views.core = shell->core;
     shell->views.started_ms = views_now_ms();
+    shell->views.rotate = rotate;
+    shell->views.user = shell;
     return shell->core && shell->deadline && shell->apply && shell->apply_peers && shell->observe &&
            shell->undialed;
-}
-
-static enum wg_backend_kind backend_kind(enum config_backend backend)
-{
-    switch (backend) {
-    case CONFIG_BACKEND_KERNEL:
-        return WG_BACKEND_KERNEL;
-    case CONFIG_BACKEND_USERSPACE:
-        return WG_BACKEND_USERSPACE;
-    case CONFIG_BACKEND_AUTO:
-        return WG_BACKEND_AUTO;
-    }
-    abort();
 }
 
 static int open_tunnels(struct shell *shell, struct am_err *err)
@@ -534,7 +570,12 @@ static int open_mesh(struct shell *shell, struct am_err *err)
     if (shell->vault)
         shell->mesh = mesh_new(shell->base, shell->core, shell->onchain, shell->vault, on_answer, shell);
     shell->views.vault = shell->vault;
-    shell->messaging = messaging_new(shell->base, shell->core, shell->onchain, shell->api, on_answer, shell);
+    shell->endpoints =
+        endpoints_new(shell->base, shell->config, shell->core, shell->onchain, on_answer, shell);
+    if (shell->endpoints)
+        shell->messaging = messaging_new(shell->base, shell->core, shell->onchain, shell->endpoints,
+                                         shell->api, on_answer, shell);
+    shell->views.endpoints = shell->endpoints;
     shell->views.mesh = shell->mesh;
     shell->views.messaging = shell->messaging;
     return shell->mesh && shell->messaging ? 0 : am_fail(err, -ENOMEM, "out of memory");
@@ -597,6 +638,7 @@ void shell_free(struct shell *shell)
     transport_free(shell->transport);
     mesh_free(shell->mesh);
     vault_free(shell->vault);
+    endpoints_free(shell->endpoints);
     messaging_free(shell->messaging);
     onchain_free(shell->onchain);
     free_event(shell->watch);

@@ -6,6 +6,7 @@
 #include "agent/core/core.h"
 #include "agent/http.h"
 
+struct endpoints;
 struct history;
 struct mesh;
 struct messaging;
@@ -22,14 +23,20 @@ struct views {
     const struct rpc *rpc;
     const struct mesh *mesh;
     struct messaging *messaging;
+    const struct endpoints *endpoints;
     const struct vault *vault;
     const struct subscription *subscription;
     uint64_t started_ms;        /* of the core's clock */
+    void (*rotate)(void *user); /* has the core begin a rotation */
+    void *user;                 /* of `rotate` */
     char reason[CORE_TEXT_MAX]; /* memory for the health answer */
 };
 
 struct api_source views_api_source(struct views *views);
 struct http_source views_http_source(struct views *views);
+
+/* What is shown of a member; `out` is zeroed. */
+void views_fill_peer(const struct views *views, const struct core_member *member, api_Peer *out);
 
 api_PeerEvent_Kind views_peer_event_kind(enum core_peer_event event);
 

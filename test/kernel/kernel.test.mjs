@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
-import { agentPid, runInNode, startNode, stopNode } from "../devnet/lib/node.mjs";
+import { agentPid, meshctl, runInNode, startNode, stopNode } from "../devnet/lib/node.mjs";
 import { waitFor } from "../devnet/lib/run.mjs";
 import { awaitHealthy, up } from "../devnet/lib/up.mjs";
 import {
@@ -16,6 +16,7 @@ import {
   registry,
   removeMember,
 } from "../e2e/lib/checks.mjs";
+import { awaitAllTold } from "../e2e/lib/envelopes.mjs";
 import { cluster, instance, nodes, recordFigure } from "../e2e/lib/mesh.mjs";
 import { accountNonce } from "../e2e/lib/witness.mjs";
 
@@ -45,6 +46,17 @@ async function assertIsMesh(members) {
   return assertSameKey(instance, cluster, members);
 }
 
+test("kernel: the device takes the next WireGuard key, and the peers follow", async () => {
+  const [node] = nodes();
+  const states = await meshctl(instance, node, "rotate-wg-key");
+  assert.equal(states.at(-1).state, "done");
+  for (const each of nodes()) {
+    const agrees = () => assertDeviceAgrees(instance, cluster, each).then(() => true);
+    await waitFor(`${each.name} to agree`, agrees, { timeoutMs: SEEN_MS });
+  }
+  await assertAllPing(instance, cluster, nodes());
+});
+
 // What writes to the chain and a new device would change.
 const stateOf = async (node) => ({
   nonce: await accountNonce(instance, node),
@@ -59,6 +71,7 @@ test("kernel: the guests are a mesh, with one key", async () => {
 
 test("kernel: what runs between two guests outlasts an agent that ends by force", async () => {
   const [node, other] = nodes();
+  await awaitAllTold();
   const before = await stateOf(node);
   const { meshIpv4 } = recordOf(await registry(instance, cluster), node);
   const pinging = runInNode(instance, other, ["ping", "-i", "1", "-c", String(PINGS), meshIpv4], {

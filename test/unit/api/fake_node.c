@@ -1,7 +1,10 @@
 #include "test/unit/api/fake_node.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "agent/api/server.h"
 
 static void get_status(void *user, api_Status *out)
 {
@@ -101,6 +104,58 @@ static api_Error_Code send_message(void *user, const api_SendMessage *message,
     return api_Error_Code_UNSPECIFIED;
 }
 
+static api_Error_Code rotate_wireguard_key(void *user, api_Rotation *out)
+{
+    struct fake_node *node = user;
+    if (node->rotation_refusal != api_Error_Code_UNSPECIFIED)
+        return node->rotation_refusal;
+    *out = (api_Rotation){.state = api_Rotation_State_PUBLISHING, .generation = ++node->rotations};
+    return api_Error_Code_UNSPECIFIED;
+}
+
+static api_Error_Code explain_peer(void *user, const char *name, api_PeerPath *out)
+{
+    const uint32_t index = (uint32_t)atoi(name);
+    out->has_peer = get_peer(user, index, &out->peer);
+    out->device_in_place = out->heard = out->hears_us = true;
+    return out->has_peer ? api_Error_Code_UNSPECIFIED : api_Error_Code_NOT_FOUND;
+}
+
+static void tell_messages(struct fake_node *node, const struct api_ticket *ticket)
+{
+    api_MessageEvent event = {.kind = api_MessageEvent_Kind_MESSAGE, .has_cursor = true};
+    event.payload.size = sizeof(event.payload.bytes);
+    while (node->told < node->messages) {
+        event.cursor.block = node->told + 1;
+        if (!api_server_message_event(node->server, ticket, &event))
+            return;
+        node->told++;
+    }
+    node->caught_up = api_server_message_event(node->server, ticket,
+                                               &(api_MessageEvent){.kind = api_MessageEvent_Kind_CAUGHT_UP});
+}
+
+static bool subscribe_messages(void *user, const struct api_ticket *ticket, const api_Cursor *after)
+{
+    struct fake_node *node = user;
+    node->caught_up = false;
+    node->told = after ? after->block : 0;
+    tell_messages(node, ticket);
+    return true;
+}
+
+static void resume_messages(void *user, const struct api_ticket *ticket)
+{
+    struct fake_node *node = user;
+    if (!node->caught_up)
+        tell_messages(node, ticket);
+}
+
+static void unsubscribe_messages(void *user, const struct api_ticket *ticket)
+{
+    (void)user, (void)ticket;
+}
+
 struct api_source fake_node_source(struct fake_node *node)
 {
     return (struct api_source){
@@ -112,6 +167,11 @@ struct api_source fake_node_source(struct fake_node *node)
         .key_generation = key_generation,
         .get_key = get_key,
         .send_message = send_message,
+        .rotate_wireguard_key = rotate_wireguard_key,
+        .explain_peer = explain_peer,
+        .subscribe_messages = subscribe_messages,
+        .resume_messages = resume_messages,
+        .unsubscribe_messages = unsubscribe_messages,
         .user = node,
     };
 }

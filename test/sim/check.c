@@ -95,17 +95,16 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
     }
 }
 
-/* A peer is a member that the chain has, or had on a fork, and that was not removed by what the node knows.
- */
-static void check_peer(struct world *world, uint32_t n, const struct core_desired_peer *peer)
+/* A peer is a member that the chain has, or had on a fork. */
+static void check_peer(struct world *world, uint32_t n, const struct core_desired_peer *peer,
+                       uint64_t removed)
 {
     const struct sim_node *node = &world->nodes[n];
     const struct chain_member *member = chain_ever(&world->chain, peer->mesh_ip);
-    const uint64_t known = node->core->registry.known.block;
 
     if (!member || !bytes32_equal(&member->wg_pubkey, &peer->wg_pubkey))
         world_fail(world, n, "wants a peer that the chain never had");
-    else if (member->removed < known && known != node->misled_block)
+    else if (member->removed <= removed)
         world_fail(world, n, "wants a peer that was removed in block %llu",
                    (unsigned long long)member->removed);
     if (bytes32_equal(&peer->wg_pubkey, &node->identity.wg_pubkey) || peer->mesh_ip == node->mesh_ip)
@@ -114,16 +113,29 @@ static void check_peer(struct world *world, uint32_t n, const struct core_desire
         world_fail(world, n, "wants member %u on the device but not on the transport", peer->index);
 }
 
+/* The block whose registry the node has: what its RPC told it is of the chain, and is taken in whole. 0 when
+ * it is under way or was told something else. */
+static uint64_t check_block(const struct world *world, const struct registry *registry)
+{
+    struct core_chain_state state;
+
+    chain_state_at(&world->chain, registry->known.block, &state);
+    return registry->clean && registry->intake == INTAKE_IDLE && state.version == registry->known.version &&
+                   bytes32_equal(&state.head, &registry->known.head)
+               ? registry->known.block
+               : 0;
+}
+
 static void check_peers(struct world *world, uint32_t n)
 {
     const struct core *core = world->nodes[n].core;
+    const uint64_t block = check_block(world, &core->registry);
     struct core_desired_peer peer;
     uint32_t peers = 0;
 
     for (uint32_t cursor = 0; core_next_desired_peer(core, &cursor, &peer); peers++)
-        check_peer(world, n, &peer);
-    if (core->registry.clean && core->registry.intake == INTAKE_IDLE &&
-        core->members.count != core->registry.known.members)
+        check_peer(world, n, &peer, block);
+    if (block != 0 && core->members.count != core->registry.known.members)
         world_fail(world, n, "has %u rows of a registry of %llu", core->members.count,
                    (unsigned long long)core->registry.known.members);
     if (peers != core_desired_peers(core))

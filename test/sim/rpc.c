@@ -2,7 +2,6 @@
  * are those that an honest majority or the answer itself gives away; a consistent lie is beyond a node. */
 #include <stdlib.h>
 
-#include "agent/core/state.h"
 #include "test/sim/world.h"
 
 #define RPC_GUEST_SLOW_MS 20000 /* the longest that an exchange with the guest agent may take */
@@ -101,25 +100,17 @@ static void rpc_lie_about_state(struct world *world, struct core_chain_state *st
 
 static void rpc_answer_state(struct world *world, const struct happening *happening)
 {
-    struct sim_node *node = &world->nodes[happening->node];
     struct core_event event = {.type = CORE_EVENT_CHAIN_STATE};
     const char *failure = rpc_failure(world, happening->node);
-    const bool lies = world_chance(world, world->faults.rpc_lie_pct);
 
     if (failure) {
         rpc_step_failed(world, happening->node, CORE_READ_STATE, failure);
         return;
     }
     chain_state_at(&world->chain, happening->block, &event.chain);
-    const uint64_t misled_before = node->misled_block;
-    if (lies) {
+    if (world_chance(world, world->faults.rpc_lie_pct))
         rpc_lie_about_state(world, &event.chain);
-        node->misled_block = event.chain.block;
-    }
     shell_step(world, happening->node, &event);
-    if (node->core && node->core->registry.known.block != event.chain.block &&
-        node->core->registry.target.block != event.chain.block)
-        node->misled_block = misled_before; /* it did not believe it */
 }
 
 /* A row short, or of another length of the registry. */

@@ -115,7 +115,6 @@ struct sim_node {
     bool settled; /* healthy, converged, and with the key that it knows to be the present one */
     bool committing;
     uint32_t pulls;          /* in flight */
-    uint64_t misled_block;   /* it took an older state for that of this block */
     uint64_t reads_second;   /* of the last request to its RPC, and how many */
     uint32_t reads;          /* there were in that second */
     uint64_t steps;          /* of its core, over all lives */

@@ -57,6 +57,9 @@ soak: bench-build
 bench-indexer: bench-build
 	BUILD=build-bench test/bench/indexer/run
 
+bench-worker: build
+	test/bench/worker
+
 bench-reconcile:
 	test/bench/reconcile
 
@@ -67,7 +70,8 @@ gas: contracts
 	contracts/script/gas
 
 image: build
-	deploy/image
+	deploy/image agent
+	deploy/image indexer
 
 fmt: setup
 	deploy/fmt

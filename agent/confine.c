@@ -53,7 +53,8 @@ static const char *const allowed[] = {
     /* memory and threads */
     "brk", "mmap", "munmap", "mremap", "mprotect", "madvise", "mlock", "mlock2", "munlock", "membarrier",
     "futex", "futex_waitv", "set_robust_list", "get_robust_list", "rseq", "sched_yield", "sched_getaffinity",
-    "sched_getparam", "sched_getscheduler", "getcpu", "exit", "exit_group", "set_tid_address", "prctl",
+    "sched_getparam", "sched_getscheduler", "sched_setattr", "getpriority", "getcpu", "exit", "exit_group",
+    "set_tid_address", "prctl",
     /* signals, to itself too: abort */
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "sigaltstack", "tgkill",
     /* what the system and the process are */

@@ -1,7 +1,6 @@
 #include "agent/utf8.h"
 
-#include <stdbool.h>
-#include <stdint.h>
+#include <string.h>
 
 size_t utf8_sequence_len(const char *text)
 {
@@ -28,4 +27,18 @@ void utf8_make_valid(char *text)
             *text = '?';
         text += len ? len : 1;
     }
+}
+
+bool utf8_is_valid(const uint8_t *bytes, size_t len)
+{
+    while (len > 0) {
+        char next[5] = "";
+        memcpy(next, bytes, len < 4 ? len : 4);
+        const size_t step = utf8_sequence_len(next);
+        if (step == 0)
+            return false;
+        bytes += step;
+        len -= step;
+    }
+    return true;
 }

@@ -199,15 +199,27 @@ static struct chain_read *start_call(struct rpc *node, const struct chain_read *
     return start(node, wanted, "eth_call", params);
 }
 
-struct chain_read *chain_read_block(struct rpc *node, chain_done_fn done, void *user)
+/* eth_getBlockByNumber; `tag` is owned by the call. */
+static struct chain_read *start_block(struct rpc *node, json_object *tag, chain_done_fn done, void *user)
 {
     const struct chain_read wanted = {.take_json = take_block, .done = done, .user = user};
     json_object *params = json_object_new_array();
-    if (!field_append(params, block_param(NULL)) || !field_append(params, json_object_new_boolean(false))) {
+    if (!field_append(params, tag) || !field_append(params, json_object_new_boolean(false))) {
         json_object_put(params);
         return NULL;
     }
     return start(node, &wanted, "eth_getBlockByNumber", params);
+}
+
+struct chain_read *chain_read_block(struct rpc *node, chain_done_fn done, void *user)
+{
+    return start_block(node, block_param(NULL), done, user);
+}
+
+struct chain_read *chain_read_block_at(struct rpc *node, uint64_t number, chain_done_fn done, void *user)
+{
+    const struct uint256 quantity = uint256_of_u64(number);
+    return start_block(node, field_of_quantity(&quantity), done, user);
 }
 
 struct chain_read *chain_read_tip(struct rpc *node, chain_done_fn done, void *user)

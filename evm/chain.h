@@ -55,6 +55,9 @@ typedef void (*chain_done_fn)(void *user, const struct chain_result *result);
 /* The latest block -> block */
 struct chain_read *chain_read_block(struct rpc *node, chain_done_fn done, void *user);
 
+/* That of a number; one that is not there yet is AM_EFORMAT -> block */
+struct chain_read *chain_read_block_at(struct rpc *node, uint64_t number, chain_done_fn done, void *user);
+
 /* A priority fee that gets included, wei per gas -> number */
 struct chain_read *chain_read_tip(struct rpc *node, chain_done_fn done, void *user);
 

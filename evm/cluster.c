@@ -195,6 +195,18 @@ void cluster_put_set_csk_commitment(struct abi_writer *out, uint64_t generation,
     abi_put_bytes32(out, commitment);
 }
 
+void cluster_put_send(struct abi_writer *out, const struct bytes32 *recipient,
+                      const struct bytes32 *envelope_id, const uint8_t *ciphertext, size_t len)
+{
+    abi_put_selector(out, ABI_SEND_SELECTOR);
+    const size_t arguments = abi_here(out);
+    abi_put_bytes32(out, recipient);
+    abi_put_bytes32(out, envelope_id);
+    const size_t ciphertext_slot = abi_reserve(out);
+    abi_point(out, arguments, ciphertext_slot);
+    abi_put_bytes(out, ciphertext, len);
+}
+
 void cluster_put_execute(struct abi_writer *out, const struct address *target, const uint8_t *data,
                          size_t len)
 {

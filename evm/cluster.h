@@ -91,6 +91,10 @@ void cluster_put_dstack_register(struct abi_writer *out, const struct dstack_pro
 void cluster_put_set_csk_commitment(struct abi_writer *out, uint64_t generation,
                                     const struct bytes32 *commitment);
 
+/* send(recipientMemberId, envelopeId, ciphertext). */
+void cluster_put_send(struct abi_writer *out, const struct bytes32 *recipient,
+                      const struct bytes32 *envelope_id, const uint8_t *ciphertext, size_t len);
+
 /* The member contract's execute(target, 0, data), which every UserOperation of ours calls. */
 void cluster_put_execute(struct abi_writer *out, const struct address *target, const uint8_t *data,
                          size_t len);

@@ -206,9 +206,9 @@ static bool send_to_next(struct rpc_call *call)
 /* Every URL serves another chain: no caller can do anything but stop. */
 static int fail_all_wrong(const struct rpc *rpc, struct am_err *err)
 {
-    return am_fail(err, AM_EMISMATCH,
-                   "%s serves chain %" PRIu64 " instead of %" PRIu64 ", and so do all others",
-                   rpc->urls[0].origin, rpc->urls[0].chain_id, rpc->chain_id);
+    return am_fail(err, AM_EMISMATCH, "%s serves chain %" PRIu64 " instead of %" PRIu64 "%s",
+                   rpc->urls[0].origin, rpc->urls[0].chain_id, rpc->chain_id,
+                   rpc->urls_len > 1 ? ", and the others serve wrong ones too" : "");
 }
 
 /* What the URL's chain is. Returns 0 when it is the right one. */

@@ -19,6 +19,7 @@
 #define HUB_STRANGERS_MAX 1024 /* connections without a Hello */
 #define HUB_HELLO_S 10         /* to handshake and say Hello */
 #define HUB_STALL_S 20
+#define HUB_GONE_S 30 /* a peer that confirms no byte for so long, of a checkpoint say, is gone */
 #define HUB_CHECKPOINT_MS 15000
 #define HUB_QUEUE_MAX (1u << 20) /* bytes waiting for one subscriber */
 #define HUB_REPLAY_CHUNK (128u << 10)

@@ -3,11 +3,16 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Addresses come out of a hash function already; whoever grinds for collisions slows down lookups of his own
- * bucket only. */
+/* Addresses and ids come out of a hash function already; whoever grinds for collisions slows down lookups of
+ * his own bucket only. */
 static size_t bucket_of(const struct address *cluster)
 {
     return be32_read(cluster->b + 16) % ROOM_BUCKETS;
+}
+
+static size_t member_bucket_of(const struct bytes32 *member_id)
+{
+    return be32_read(member_id->b + 28) % ROOM_MEMBER_BUCKETS;
 }
 
 struct room *rooms_find(struct rooms *rooms, const struct address *cluster)
@@ -21,7 +26,20 @@ struct room *rooms_find(struct rooms *rooms, const struct address *cluster)
     return NULL;
 }
 
-int rooms_enter(struct rooms *rooms, const struct address *cluster, struct room_seat *seat)
+struct room_seat *rooms_find_member(struct rooms *rooms, const struct address *cluster,
+                                    const struct bytes32 *member_id)
+{
+    struct room_seat *seat;
+    LIST_FOREACH(seat, &rooms->members[member_bucket_of(member_id)], member_link)
+    {
+        if (bytes32_equal(&seat->member_id, member_id) && address_equal(&seat->room->cluster, cluster))
+            return seat;
+    }
+    return NULL;
+}
+
+int rooms_enter(struct rooms *rooms, const struct address *cluster, const struct bytes32 *member_id,
+                struct room_seat *seat)
 {
     struct room *room = rooms_find(rooms, cluster);
     if (!room) {
@@ -32,7 +50,9 @@ int rooms_enter(struct rooms *rooms, const struct address *cluster, struct room_
         LIST_INSERT_HEAD(&rooms->buckets[bucket_of(cluster)], room, link);
     }
     seat->room = room;
+    seat->member_id = *member_id;
     LIST_INSERT_HEAD(&room->seats, seat, link);
+    LIST_INSERT_HEAD(&rooms->members[member_bucket_of(member_id)], seat, member_link);
     return 0;
 }
 
@@ -42,6 +62,7 @@ void rooms_leave(struct room_seat *seat)
     if (!room)
         return;
     LIST_REMOVE(seat, link);
+    LIST_REMOVE(seat, member_link);
     seat->room = NULL;
     if (LIST_EMPTY(&room->seats)) {
         LIST_REMOVE(room, link);

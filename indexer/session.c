@@ -4,7 +4,10 @@
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent/api/frame.h"
@@ -13,13 +16,13 @@
 bool session_may_see(const struct session *session, const struct store_log *log)
 {
     return log->kind != indexer_EventKind_EVENT_MESSAGE_SENT ||
-           bytes32_equal(&log->subject, &session->member_id);
+           bytes32_equal(&log->subject, &session->seat.member_id);
 }
 
 bool session_is_ended_by(const struct session *session, const struct store_log *log)
 {
     return log->kind == indexer_EventKind_EVENT_MEMBER_REMOVED &&
-           bytes32_equal(&log->subject, &session->member_id);
+           bytes32_equal(&log->subject, &session->seat.member_id);
 }
 
 static struct evbuffer *queue_of(const struct session *session)
@@ -70,8 +73,8 @@ void session_refuse(struct session *session, indexer_RefusalCode code, const cha
     session->stamp_ms = hub_now_ms();
     TAILQ_INSERT_TAIL(&session->hub->closing, session, link);
     session->hub->status.refused++;
-    log_debug("session.refused", log_bytes("member", session->member_id.b, 32), log_int("code", (int)code),
-              log_text("reason", text));
+    log_debug("session.refused", log_bytes("member", session->seat.member_id.b, 32),
+              log_int("code", (int)code), log_text("reason", text));
     bufferevent_disable(session->stream, EV_READ);
     evbuffer_add(queue_of(session), frame, wire_build_refusal(code, text, frame));
 }
@@ -100,8 +103,8 @@ void session_replay(struct session *session)
 {
     struct hub *hub = session->hub;
     struct am_err err;
-    if (store_each_log(hub->config.store, &session->seat.room->cluster, &session->member_id, &session->at,
-                       replay_log, session, &err) != 0) {
+    if (store_each_log(hub->config.store, &session->seat.room->cluster, &session->seat.member_id,
+                       &session->at, replay_log, session, &err) != 0) {
         log_error("session.replay_failed", log_text("reason", err.text));
         session_refuse(session, indexer_RefusalCode_REFUSAL_BUSY, "the store can not be read");
         return;
@@ -185,18 +188,27 @@ static indexer_RefusalCode judge_hello(const struct session *session, const stru
     return indexer_RefusalCode_REFUSAL_UNSPECIFIED;
 }
 
+/* One session for each member: the older may be one whose end was never heard. */
+static void replace_older(struct hub *hub, const struct wire_hello *hello)
+{
+    struct room_seat *const seat = rooms_find_member(&hub->rooms, &hello->cluster, &hello->member_id);
+    if (seat)
+        session_refuse(session_of_seat(seat), indexer_RefusalCode_REFUSAL_REPLACED,
+                       "this member began another session");
+}
+
 static void take_hello(struct session *session, const struct wire_hello *hello)
 {
     struct hub *hub = session->hub;
     struct store_member member;
     struct am_err err = {0};
-    session->member_id = hello->member_id;
     const indexer_RefusalCode code = judge_hello(session, hello, &member, &err);
     if (code != indexer_RefusalCode_REFUSAL_UNSPECIFIED) {
         session_refuse(session, code, err.text);
         return;
     }
-    if (rooms_enter(&hub->rooms, &hello->cluster, &session->seat) != 0) {
+    replace_older(hub, hello);
+    if (rooms_enter(&hub->rooms, &hello->cluster, &hello->member_id, &session->seat) != 0) {
         session_refuse(session, indexer_RefusalCode_REFUSAL_BUSY, "out of memory");
         return;
     }
@@ -280,6 +292,7 @@ static void on_event(struct bufferevent *stream, short what, void *user)
 struct session *session_new(struct hub *hub, int fd)
 {
     static const struct timeval stall = {HUB_STALL_S, 0};
+    static const unsigned gone_ms = HUB_GONE_S * 1000;
     struct session *session = calloc(1, sizeof(*session));
     SSL *const ssl = session ? SSL_new(hub->config.tls) : NULL;
     struct bufferevent *stream =
@@ -292,6 +305,7 @@ struct session *session_new(struct hub *hub, int fd)
         close(fd);
         return NULL;
     }
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &gone_ms, sizeof(gone_ms));
     *session = (struct session){.hub = hub, .stream = stream, .stamp_ms = hub_now_ms()};
     TAILQ_INSERT_TAIL(&hub->strangers, session, link);
     hub->status.strangers++;

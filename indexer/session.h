@@ -16,7 +16,6 @@ struct session {
     struct bufferevent *stream;
     TAILQ_ENTRY(session) link; /* strangers: by age; members: by the next checkpoint */
     struct room_seat seat;
-    struct bytes32 member_id;
     struct wire_cursor at;    /* everything up to here is sent or queued */
     struct wire_cursor acked; /* and up to here confirmed */
     uint64_t stamp_ms;        /* stranger: since; member: last checkpoint; closing: since */

@@ -116,3 +116,18 @@ const char *api_outcome_name(api_Operation_Outcome outcome)
     }
     return "unknown";
 }
+
+const char *api_message_event_name(api_MessageEvent_Kind kind)
+{
+    switch (kind) {
+    case api_MessageEvent_Kind_UNSPECIFIED:
+        break;
+    case api_MessageEvent_Kind_MESSAGE:
+        return "message";
+    case api_MessageEvent_Kind_CAUGHT_UP:
+        return "caught up";
+    case api_MessageEvent_Kind_ROLLED_BACK:
+        return "rolled back";
+    }
+    return "unknown";
+}

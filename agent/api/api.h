@@ -11,6 +11,13 @@
 #define API_FRAME_MAX 65536 /* bytes of a message */
 #define API_PAGE_MAX 64     /* peers in one answer to ListPeers */
 #define API_OPERATIONS_MAX 64
+#define API_TEXT_MAX 320 /* of an error's sentence, with its NUL */
+
+/* Whose request a late answer is for. */
+struct api_ticket {
+    uint64_t session;
+    uint64_t request;
+};
 
 /* Every function fills a zeroed `out` at once, from memory. */
 struct api_source {
@@ -33,6 +40,20 @@ struct api_source {
     /* A generation of the cluster shared key. UNSPECIFIED when it is in `out`, else the error's code. */
     api_Error_Code (*get_key)(void *user, uint64_t generation, api_ClusterSharedKey *out);
 
+    /* Takes a message on its way. UNSPECIFIED when it is accepted: then api_server_message_sent or
+     * api_server_fail answers `ticket`, later; else the error's code and, in `text`, its sentence. */
+    api_Error_Code (*send_message)(void *user, const api_SendMessage *message,
+                                   const struct api_ticket *ticket, char text[API_TEXT_MAX]);
+
+    /* Begins to tell `ticket` of messages, by api_server_message_event, now or later; `after` NULL: from the
+     * first one. False when memory is short. */
+    bool (*subscribe_messages)(void *user, const struct api_ticket *ticket, const api_Cursor *after);
+
+    /* The client has read what was queued for it: tell on. */
+    void (*resume_messages)(void *user, const struct api_ticket *ticket);
+
+    void (*unsubscribe_messages)(void *user, const struct api_ticket *ticket);
+
     void *user;
 };
 
@@ -46,6 +67,7 @@ const char *api_phase_name(api_Status_Phase phase);
 const char *api_peer_event_name(api_PeerEvent_Kind kind);
 const char *api_indexer_state_name(api_Indexer_State state);
 const char *api_outcome_name(api_Operation_Outcome outcome);
+const char *api_message_event_name(api_MessageEvent_Kind kind);
 const char *api_transport_name(api_Peer_Transport transport);
 
 #endif

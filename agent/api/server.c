@@ -27,6 +27,7 @@ static void session_free(struct session *session)
         at = &(*at)->next;
     *at = session->next;
     session->server->counters.clients--;
+    session_unsubscribe_messages(session);
     bufferevent_free(session->stream);
     free(session);
 }
@@ -40,12 +41,13 @@ static int serve_frame(struct session *session)
     const int found = frame_parse(evbuffer_pullup(input, (ssize_t)len), len, API_FRAME_MAX, &frame);
     if (found <= 0)
         return found;
-    api_Request request = api_Request_init_zero;
+    api_Request *request = &session->server->request;
+    *request = (api_Request)api_Request_init_zero;
     pb_istream_t in = pb_istream_from_buffer(frame.message, frame.message_len);
-    if (!pb_decode(&in, api_Request_fields, &request))
+    if (!pb_decode(&in, api_Request_fields, request))
         return AM_EFORMAT;
     evbuffer_drain(input, frame.len);
-    session_answer(session, &request);
+    session_answer(session, request);
     return 1;
 }
 
@@ -71,6 +73,7 @@ static void on_drained(struct bufferevent *stream, void *user)
     struct session *session = user;
     session_serve_events(session);
     session_serve_key(session);
+    session_resume_messages(session);
     if (!(bufferevent_get_enabled(stream) & EV_READ)) {
         bufferevent_enable(stream, EV_READ);
         on_readable(stream, user);
@@ -96,7 +99,8 @@ static bool session_start(struct api_server *server, int fd)
             close(fd);
         return false;
     }
-    *session = (struct session){.server = server, .stream = stream, .next = server->sessions};
+    *session = (struct session){
+        .server = server, .stream = stream, .next = server->sessions, .number = ++server->numbered};
     server->sessions = session;
     server->counters.clients++;
     bufferevent_setcb(stream, on_readable, on_drained, on_ended, session);

@@ -12,6 +12,7 @@
 
 #include "agent/api/api.h"
 #include "crypto/am_error.h"
+#include "crypto/bytes.h"
 
 #define API_CLIENTS_MAX 64
 #define API_CLIENT_QUEUE_MAX 262144u
@@ -36,6 +37,17 @@ void api_server_peer_event(struct api_server *server, uint32_t index, api_PeerEv
 
 /* Tells subscribers that the node holds a new cluster shared key; its generation is asked from the source. */
 void api_server_key_event(struct api_server *server);
+
+/* Answers a request that was accepted. Nothing happens when its connection has ended. */
+void api_server_message_sent(struct api_server *server, const struct api_ticket *ticket,
+                             const struct bytes32 *envelope_id, const struct bytes32 *tx_hash);
+void api_server_fail(struct api_server *server, const struct api_ticket *ticket, api_Error_Code code,
+                     const char *text);
+
+/* Tells a subscriber of a message, of CAUGHT_UP or of ROLLED_BACK. False when too much waits for its client:
+ * the event is not taken, and resume_messages of the source comes later. */
+bool api_server_message_event(struct api_server *server, const struct api_ticket *ticket,
+                              const api_MessageEvent *event);
 
 struct api_server_counters {
     uint32_t clients;     /* now */

@@ -171,6 +171,7 @@ static void answer_get_status(struct session *session, const api_Request *reques
     utf8_make_valid(status->device_error);
     utf8_make_valid(status->indexer.error);
     utf8_make_valid(status->csk_error);
+    utf8_make_valid(status->inbox_error);
     send_response(session);
 }
 
@@ -250,6 +251,103 @@ static void answer_get_cluster_shared_key(struct session *session, const api_Req
     secret_wipe(server->frame, sizeof(server->frame));
 }
 
+static void answer_send_message(struct session *session, const api_Request *request)
+{
+    char text[API_TEXT_MAX] = "";
+    const struct api_source *source = &session->server->source;
+    const struct api_ticket ticket = {.session = session->number, .request = request->id};
+    const api_Error_Code code =
+        source->send_message(source->user, &request->body.send_message, &ticket, text);
+    if (code != api_Error_Code_UNSPECIFIED)
+        send_error(session, request->id, code, text);
+}
+
+static struct session *find_session(struct api_server *server, uint64_t number)
+{
+    struct session *session = server->sessions;
+    while (session && session->number != number)
+        session = session->next;
+    return session;
+}
+
+void api_server_message_sent(struct api_server *server, const struct api_ticket *ticket,
+                             const struct bytes32 *envelope_id, const struct bytes32 *tx_hash)
+{
+    struct session *session = find_session(server, ticket->session);
+    if (!session)
+        return;
+    api_MessageSent *sent =
+        &new_response(server, ticket->request, api_Response_message_sent_tag)->body.message_sent;
+    memcpy(sent->envelope_id, envelope_id->b, sizeof(sent->envelope_id));
+    if (tx_hash) {
+        memcpy(sent->tx_hash.bytes, tx_hash->b, sizeof(tx_hash->b));
+        sent->tx_hash.size = sizeof(tx_hash->b);
+    }
+    send_response(session);
+}
+
+void api_server_fail(struct api_server *server, const struct api_ticket *ticket, api_Error_Code code,
+                     const char *text)
+{
+    struct session *session = find_session(server, ticket->session);
+    if (session)
+        send_error(session, ticket->request, code, text);
+}
+
+/* ---- Messages to this node ---- */
+
+static struct api_ticket messages_ticket(const struct session *session)
+{
+    return (struct api_ticket){.session = session->number, .request = session->messages_subscription};
+}
+
+static void answer_subscribe_messages(struct session *session, const api_Request *request)
+{
+    const api_SubscribeMessages *wanted = &request->body.subscribe_messages;
+    const struct api_source *source = &session->server->source;
+    if (session->messages_subscribed) {
+        send_error(session, request->id, api_Error_Code_FAILED_PRECONDITION,
+                   "this connection has a subscription to messages already");
+        return;
+    }
+    session->messages_subscribed = true;
+    session->messages_subscription = request->id;
+    const struct api_ticket ticket = messages_ticket(session);
+    if (source->subscribe_messages(source->user, &ticket, wanted->has_after ? &wanted->after : NULL))
+        return;
+    session->messages_subscribed = false;
+    send_error(session, request->id, api_Error_Code_RESOURCE_EXHAUSTED, "the agent is out of memory");
+}
+
+void session_resume_messages(struct session *session)
+{
+    const struct api_source *source = &session->server->source;
+    const struct api_ticket ticket = messages_ticket(session);
+    if (session->messages_subscribed)
+        source->resume_messages(source->user, &ticket);
+}
+
+void session_unsubscribe_messages(struct session *session)
+{
+    const struct api_source *source = &session->server->source;
+    const struct api_ticket ticket = messages_ticket(session);
+    if (session->messages_subscribed)
+        source->unsubscribe_messages(source->user, &ticket);
+    session->messages_subscribed = false;
+}
+
+bool api_server_message_event(struct api_server *server, const struct api_ticket *ticket,
+                              const api_MessageEvent *event)
+{
+    struct session *session = find_session(server, ticket->session);
+    if (!session || session_queue_len(session) > QUEUE_LOW)
+        return false;
+    new_response(server, ticket->request, api_Response_message_event_tag)->body.message_event = *event;
+    send_response(session);
+    secret_wipe(&server->response, sizeof(server->response));
+    return true;
+}
+
 static void answer_list_operations(struct session *session, const api_Request *request)
 {
     struct api_server *server = session->server;
@@ -273,6 +371,8 @@ static void answer_cancel(struct session *session, const api_Request *request)
         session->subscribed = false;
     } else if (session->keys_subscribed && session->keys_subscription == id) {
         session->keys_subscribed = false;
+    } else if (session->messages_subscribed && session->messages_subscription == id) {
+        session_unsubscribe_messages(session);
     } else {
         send_error(session, request->id, api_Error_Code_NOT_FOUND, "there is no such subscription");
         return;
@@ -292,6 +392,8 @@ static const struct {
     {api_Request_list_operations_tag, answer_list_operations},
     {api_Request_get_cluster_shared_key_tag, answer_get_cluster_shared_key},
     {api_Request_subscribe_key_events_tag, answer_subscribe_key_events},
+    {api_Request_send_message_tag, answer_send_message},
+    {api_Request_subscribe_messages_tag, answer_subscribe_messages},
     {api_Request_cancel_tag, answer_cancel},
 };
 

@@ -16,6 +16,7 @@ struct session {
     struct api_server *server;
     struct bufferevent *stream;
     struct session *next;
+    uint64_t number; /* since the server's start: tickets name it */
 
     /* The subscription: its id, how far the present state has been told, and what a slow reader missed. */
     bool subscribed;
@@ -28,6 +29,10 @@ struct session {
     bool keys_subscribed;
     bool key_untold;
     uint64_t keys_subscription;
+
+    /* The subscription to messages; how far it is, the source knows. */
+    bool messages_subscribed;
+    uint64_t messages_subscription;
 };
 
 struct api_server {
@@ -39,6 +44,8 @@ struct api_server {
     gid_t gid;
     struct session *sessions;
     struct api_server_counters counters;
+    uint64_t numbered;
+    api_Request request; /* one at a time is answered; it is large */
     /* One answer at a time is built and encoded; both are large. */
     api_Response response;
     uint8_t frame[FRAME_SIZE];
@@ -58,5 +65,9 @@ void session_answer(struct session *session, const api_Request *request);
  * the newest key. */
 void session_serve_events(struct session *session);
 void session_serve_key(struct session *session);
+void session_resume_messages(struct session *session);
+
+/* What the source does for this session alone ends. */
+void session_unsubscribe_messages(struct session *session);
 
 #endif

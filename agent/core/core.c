@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/core/announce.h"
 #include "agent/core/csk.h"
 #include "agent/core/device.h"
+#include "agent/core/inbox.h"
 #include "agent/core/links.h"
 #include "agent/core/liveness.h"
 #include "agent/core/members.h"
@@ -75,6 +77,46 @@ static void core_read_failed(struct core *core, const struct core_read_failure *
     case CORE_READ_STATE:
     case CORE_READ_PAGE:
         registry_read_failed(core, failure->text);
+        return;
+    case CORE_READ_INBOX:
+        inbox_read_failed(core, failure->text);
+        return;
+    case CORE_READ_SENT:
+        announce_read_failed(core);
+        return;
+    }
+}
+
+/* What has to do with messages and envelopes. */
+static void core_dispatch_message(struct core *core, const struct core_event *event)
+{
+    switch ((int)event->type) {
+    case CORE_EVENT_MESSAGE_QUEUED:
+        outbox_want(core, OUTBOX_SEND_MESSAGE);
+        return;
+    case CORE_EVENT_MESSAGE_SETTLED:
+        outbox_message_settled(core, &event->messages);
+        return;
+    case CORE_EVENT_MESSAGE_FAILED:
+        outbox_message_failed(core, &event->messages);
+        return;
+    case CORE_EVENT_INBOX_MESSAGES:
+        inbox_messages(core, &event->inbox);
+        return;
+    case CORE_EVENT_INBOX_READ:
+        inbox_read(core);
+        return;
+    case CORE_EVENT_SENT_ENVELOPES:
+        announce_sent(core, &event->sent);
+        return;
+    case CORE_EVENT_SENT_READ:
+        announce_read(core);
+        return;
+    case CORE_EVENT_ENVELOPE_SENT:
+        announce_done(core);
+        return;
+    case CORE_EVENT_ENVELOPE_FAILED:
+        announce_failed(core);
         return;
     }
 }
@@ -152,6 +194,17 @@ static void core_dispatch(struct core *core, const struct core_event *event)
     case CORE_EVENT_CSK_FAILED:
         csk_failed(core, &event->csk_failure);
         return;
+    case CORE_EVENT_MESSAGE_QUEUED:
+    case CORE_EVENT_MESSAGE_SETTLED:
+    case CORE_EVENT_MESSAGE_FAILED:
+    case CORE_EVENT_INBOX_MESSAGES:
+    case CORE_EVENT_INBOX_READ:
+    case CORE_EVENT_SENT_ENVELOPES:
+    case CORE_EVENT_SENT_READ:
+    case CORE_EVENT_ENVELOPE_SENT:
+    case CORE_EVENT_ENVELOPE_FAILED:
+        core_dispatch_message(core, event);
+        return;
     }
 }
 
@@ -171,6 +224,8 @@ void core_step(struct core *core, uint64_t now_ms, const struct core_event *even
     device_pump(core);
     liveness_pump(core);
     csk_pump(core);
+    inbox_pump(core);
+    announce_pump(core);
     outbox_pump(core);
     node_update_phase(core);
 }
@@ -183,7 +238,7 @@ uint64_t core_deadline(const struct core *core)
         return CORE_NEVER;
     const uint64_t deadlines[] = {node_deadline(core),   registry_deadline(core), links_deadline(core),
                                   device_deadline(core), liveness_deadline(core), csk_deadline(core),
-                                  outbox_deadline(core)};
+                                  inbox_deadline(core),  announce_deadline(core), outbox_deadline(core)};
     for (size_t i = 0; i < sizeof(deadlines) / sizeof(deadlines[0]); i++)
         if (deadlines[i] < first)
             first = deadlines[i];
@@ -194,8 +249,9 @@ static const enum core_action_type core_node_actions[] = {
     CORE_DO_READ_IDENTITY,  CORE_DO_READ_SELF,      CORE_DO_REGISTER,     CORE_DO_READ_STATE,
     CORE_DO_READ_CHANGES,   CORE_DO_READ_PAGE,      CORE_DO_APPLY_DEVICE, CORE_DO_APPLY_PEERS,
     CORE_DO_OBSERVE_DEVICE, CORE_DO_SEND_HEARTBEAT, CORE_DO_LOAD_CSK,     CORE_DO_DERIVE_CSK,
-    CORE_DO_COMMIT_CSK,     CORE_TELL_CSK,          CORE_TELL_WITHHELD,   CORE_TELL_PHASE,
-    CORE_TELL_EXIT,
+    CORE_DO_COMMIT_CSK,     CORE_DO_SEND_MESSAGE,   CORE_DO_READ_INBOX,   CORE_DO_READ_SENT,
+    CORE_DO_SEND_ENVELOPE,  CORE_TELL_CSK,          CORE_TELL_INBOX,      CORE_TELL_WITHHELD,
+    CORE_TELL_PHASE,        CORE_TELL_EXIT,
 };
 
 static void core_fill_node_action(struct core *core, struct core_action *action)
@@ -206,6 +262,14 @@ static void core_fill_node_action(struct core *core, struct core_action *action)
         action->csk = core->csk.candidate;
     } else if (action->type == CORE_TELL_CSK) {
         action->csk = core->csk.held;
+    } else if (action->type == CORE_DO_READ_INBOX) {
+        action->inbox.from = core->inbox.from.block == 0 ? 0 : core->inbox.from.block + 1;
+        action->inbox.to = core->inbox.target.block;
+    } else if (action->type == CORE_DO_READ_SENT) {
+        action->sent_to = core->registry.known.block;
+    } else if (action->type == CORE_DO_SEND_ENVELOPE) {
+        action->envelope.index = core->announce.target;
+        action->envelope.issued_ms = announce_issued_ms(core, core->announce.target);
     } else if (action->type == CORE_DO_READ_PAGE || action->type == CORE_DO_READ_CHANGES) {
         action->page.from = registry_changes_from(core);
         action->page.block = core->registry.target.block;

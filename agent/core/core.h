@@ -11,8 +11,9 @@
  * Actions are drained completely before the next core_step. Every CORE_DO_READ_*, CORE_DO_REGISTER,
  * CORE_DO_*_DEVICE, CORE_DO_*_CSK and CORE_DO_DIAL is answered by exactly one event, also when it fails; the
  * core never has two of one kind in flight (dials and pulls: one per peer, CORE_DIALS_MAX and CORE_PULLS_MAX
- * in all), nor two of CORE_DO_REGISTER and CORE_DO_COMMIT_CSK, which share the account's nonce. All retries,
- * their backoff and their jitter live in here: the shell never repeats anything on its own.
+ * in all), nor two of those that share the account's nonce: CORE_DO_REGISTER, CORE_DO_COMMIT_CSK,
+ * CORE_DO_SEND_MESSAGE and CORE_DO_SEND_ENVELOPE. All retries, their backoff and their jitter live in here:
+ * the shell never repeats anything on its own.
  *
  * The core never sees a cluster shared key, only the hashes of those that the shell holds.
  *
@@ -38,6 +39,7 @@
 #define CORE_LINK_TEXT_MAX 96
 #define CORE_PULLS_MAX 8   /* CSK pulls in flight */
 #define CORE_VIEW_MAX 8576 /* registry indexes that the views of heartbeats reach (a datagram's room) */
+#define CORE_PROVISIONAL_BLOCKS 32 /* the newest ones: a reorganisation may change them */
 #define CORE_NEVER UINT64_MAX
 #define CORE_NO_INDEX UINT32_MAX
 #define CORE_HANDSHAKE_FRESH_S 180
@@ -71,7 +73,8 @@ enum core_event_type {
     CORE_EVENT_CHAIN_STATE,     /* READ_STATE */
     CORE_EVENT_MEMBERS_PAGE,    /* READ_PAGE */
     CORE_EVENT_CHANGES,         /* READ_CHANGES */
-    CORE_EVENT_READ_FAILED,     /* READ_SELF, READ_STATE, READ_CHANGES or READ_PAGE */
+    CORE_EVENT_READ_FAILED,     /* READ_SELF, READ_STATE, READ_CHANGES, READ_PAGE, READ_INBOX or
+                                   READ_SENT */
     CORE_EVENT_DEVICE_APPLIED,  /* APPLY_DEVICE or APPLY_PEERS */
     CORE_EVENT_DEVICE_FAILED, /* APPLY_DEVICE, APPLY_PEERS or OBSERVE_DEVICE: nothing could be done at all */
     CORE_EVENT_DEVICE_OBSERVED, /* OBSERVE_DEVICE */
@@ -85,7 +88,16 @@ enum core_event_type {
     CORE_EVENT_CSK_DERIVED,     /* DERIVE_CSK */
     CORE_EVENT_CSK_COMMITTED,   /* COMMIT_CSK: the receipt of success came */
     CORE_EVENT_CSK_PULLED,      /* PULL_CSK: a peer gave the key that was asked for */
-    CORE_EVENT_CSK_FAILED       /* LOAD_CSK, DERIVE_CSK, COMMIT_CSK, PULL_CSK */
+    CORE_EVENT_CSK_FAILED,      /* LOAD_CSK, DERIVE_CSK, COMMIT_CSK, PULL_CSK */
+    CORE_EVENT_MESSAGE_QUEUED,  /* the application has one to send */
+    CORE_EVENT_MESSAGE_SETTLED, /* SEND_MESSAGE: it is sent, or given up */
+    CORE_EVENT_MESSAGE_FAILED,  /* SEND_MESSAGE: to be tried again */
+    CORE_EVENT_INBOX_MESSAGES,  /* READ_INBOX: some of the logs, in order; more may follow */
+    CORE_EVENT_INBOX_READ,      /* READ_INBOX: that were all */
+    CORE_EVENT_SENT_ENVELOPES,  /* READ_SENT: some of the logs, in order; more may follow */
+    CORE_EVENT_SENT_READ,       /* READ_SENT: that were all */
+    CORE_EVENT_ENVELOPE_SENT,   /* SEND_ENVELOPE: the chain has it, since now or before */
+    CORE_EVENT_ENVELOPE_FAILED  /* SEND_ENVELOPE */
 };
 
 struct core_identity {
@@ -125,6 +137,8 @@ struct core_chain_state {
     uint8_t cidr_prefix; /* 8..29 */
     uint64_t csk_generation;
     struct bytes32 csk_commitment; /* zero while the generation is open */
+    uint64_t inbox_count;
+    struct bytes32 inbox_head;
 };
 
 /* The answer to READ_PAGE, read at that very block, not at another of its number. `records` live during
@@ -232,7 +246,42 @@ struct core_csk_failure {
     const char *text; /* copied; "" for a cache that simply has no such key */
 };
 
-enum core_read { CORE_READ_SELF, CORE_READ_STATE, CORE_READ_CHANGES, CORE_READ_PAGE };
+/* The queue of messages is the shell's; the core only decides when the oldest one's turn is. */
+struct core_messages {
+    bool waiting; /* the queue is not empty now */
+};
+
+/* A MessageSent log to this node, as far as its inbox's head goes. */
+struct core_inbox_message {
+    struct bytes32 sender;
+    struct bytes32 envelope_id;
+    struct bytes32 ciphertext_hash; /* keccak */
+};
+
+struct core_inbox_batch {
+    const struct core_inbox_message *items; /* live during core_step only */
+    size_t len;
+};
+
+/* An endpoint that this node has sent. */
+struct core_sent {
+    struct bytes32 recipient; /* member id */
+    struct bytes32 envelope_id;
+};
+
+struct core_sent_batch {
+    const struct core_sent *items; /* live during core_step only */
+    size_t len;
+};
+
+enum core_read {
+    CORE_READ_SELF,
+    CORE_READ_STATE,
+    CORE_READ_CHANGES,
+    CORE_READ_PAGE,
+    CORE_READ_INBOX,
+    CORE_READ_SENT
+};
 
 struct core_read_failure {
     enum core_read what;
@@ -256,6 +305,9 @@ struct core_event {
         struct core_heartbeat heartbeat;       /* HEARTBEAT */
         struct core_csk csk;                   /* CSK_LOADED, CSK_DERIVED, CSK_PULLED */
         struct core_csk_failure csk_failure;   /* CSK_FAILED */
+        struct core_messages messages;         /* MESSAGE_SETTLED, MESSAGE_FAILED */
+        struct core_inbox_batch inbox;         /* INBOX_MESSAGES */
+        struct core_sent_batch sent;           /* SENT_ENVELOPES */
     };
 };
 
@@ -280,12 +332,18 @@ enum core_action_type {
     CORE_DO_DERIVE_CSK,         /* `csk.generation`: ask the guest agent */
     CORE_DO_COMMIT_CSK,         /* `csk`: setCskCommitment, await the receipt */
     CORE_DO_PULL_CSK,           /* `csk` from the peer `csk.index` */
-    CORE_TELL_PEER,             /* for subscribers: what happened to a peer */
-    CORE_TELL_REFUSED,  /* for the log: this member gets no device peer; core_member_at names the cause */
-    CORE_TELL_CSK,      /* `csk` is on chain and held: serve it, cache it, tell the application */
-    CORE_TELL_WITHHELD, /* the chain changed and an indexer that was caught up said nothing */
-    CORE_TELL_PHASE,    /* for log and health: the phase changed */
-    CORE_TELL_EXIT      /* leave with a non-zero code; the core takes no more events */
+    CORE_DO_SEND_MESSAGE,       /* the oldest message of the queue: submit, await the receipt */
+    CORE_DO_READ_INBOX,         /* MessageSent logs to this node of the blocks inbox.from..inbox.to */
+    CORE_DO_READ_SENT,          /* endpoints sent by this node, since its registration, up to block sent_to */
+    CORE_DO_SEND_ENVELOPE, /* this node's endpoint to the member `envelope.index`: submit, await the receipt
+                            */
+    CORE_TELL_PEER,        /* for subscribers: what happened to a peer */
+    CORE_TELL_REFUSED,     /* for the log: this member gets no device peer; core_member_at names the cause */
+    CORE_TELL_CSK,         /* `csk` is on chain and held: serve it, cache it, tell the application */
+    CORE_TELL_INBOX,       /* core_inbox moved */
+    CORE_TELL_WITHHELD,    /* the chain changed and an indexer that was caught up said nothing */
+    CORE_TELL_PHASE,       /* for log and health: the phase changed */
+    CORE_TELL_EXIT         /* leave with a non-zero code; the core takes no more events */
 };
 
 enum core_peer_event {
@@ -318,7 +376,16 @@ struct core_action {
             uint32_t offset;
             uint32_t limit; /* READ_CHANGES: may be 0 */
         } page;             /* READ_CHANGES, READ_PAGE */
-        uint32_t index;     /* SET_STREAM_PEER, REMOVE_STREAM_PEER, DIAL, TELL_REFUSED */
+        struct {
+            uint64_t from; /* 0: since this node's registration */
+            uint64_t to;
+        } inbox;          /* READ_INBOX */
+        uint64_t sent_to; /* READ_SENT */
+        struct {
+            uint32_t index;
+            uint64_t issued_ms;
+        } envelope;     /* SEND_ENVELOPE */
+        uint32_t index; /* SET_STREAM_PEER, REMOVE_STREAM_PEER, DIAL, TELL_REFUSED */
         struct {
             uint32_t index;
             enum core_peer_event event;
@@ -340,6 +407,12 @@ struct core_action {
 struct core_config {
     uint64_t seed; /* of backoff and jitter; different on every node and start */
     bool can_dial; /* a gateway domain is configured; without it the node only accepts streams */
+    uint32_t
+        envelope_members_max; /* clusters of up to so many live members tell each other their endpoints */
+    /* The id of the envelope that tells `recipient` this node's endpoint: it follows from these alone, and
+     * from the endpoint. NULL: the node has no endpoint to tell. */
+    struct bytes32 (*envelope_id)(void *user, const struct bytes32 *recipient, uint64_t issued_ms);
+    void *user;
 };
 
 /* Returns NULL when memory is short. */
@@ -404,6 +477,24 @@ void core_heartbeat(const struct core *core, struct core_heartbeat *out);
  * is none. Takes the same time for any number of members. */
 uint32_t core_find_peer(const struct core *core, uint32_t mesh_ip);
 
+/* A place in the inbox: all messages of blocks up to `block`, their number and their chained head. */
+struct core_inbox {
+    uint64_t block;
+    uint64_t count;
+    struct bytes32 head;
+};
+
+/* How far the inbox is known to be whole; false before it is known at all. It goes back when a reorganisation
+ * takes messages away. */
+bool core_inbox(const struct core *core, struct core_inbox *out);
+
+/* A place from which reading all later logs leads to core_inbox: before `block` by CORE_PROVISIONAL_BLOCKS at
+ * least. All zero is the beginning: since this node's registration. */
+struct core_inbox core_inbox_before(const struct core *core, uint64_t block);
+
+/* The next message; `block` is left alone. */
+void core_inbox_extend(struct core_inbox *position, const struct core_inbox_message *message);
+
 const char *core_phase_name(enum core_phase phase);
 const char *core_peer_event_name(enum core_peer_event event);
 
@@ -435,6 +526,8 @@ struct core_status {
     bool csk_chain_open;
     bool device_in_place;
     uint32_t failed_edits;            /* of the last pass over the device */
+    uint64_t inbox_count;             /* messages ever sent to this node, as far as they were read */
+    char inbox_error[CORE_TEXT_MAX];  /* why the inbox could not be read the last time; "" when it could */
     char reason[CORE_TEXT_MAX];       /* what the phase waits for, or why it fails; "" when healthy */
     char chain_error[CORE_TEXT_MAX];  /* why the last read failed; "" when it did not */
     char device_error[CORE_TEXT_MAX]; /* the same for the device */
@@ -479,6 +572,9 @@ struct core_member {
 
 /* False when there is no such row. A row stays after its member's removal. */
 bool core_member_at(const struct core *core, uint32_t index, struct core_member *out);
+
+/* The registry index of a member, removed or not, by its id; CORE_NO_INDEX when there is none. */
+uint32_t core_find_member(const struct core *core, const struct bytes32 *member_id);
 
 const char *core_refusal_name(enum core_refusal refusal);
 const char *core_link_state_name(enum core_link_state state);

@@ -54,6 +54,8 @@ uint64_t outbox_due_ms(const struct core *core, enum outbox_item item)
 static const uint32_t outbox_asks[OUTBOX_ITEMS] = {
     [OUTBOX_REGISTER] = ASK_REGISTER,
     [OUTBOX_COMMIT_CSK] = ASK_COMMIT_CSK,
+    [OUTBOX_SEND_MESSAGE] = ASK_SEND_MESSAGE,
+    [OUTBOX_SEND_ENVELOPE] = ASK_SEND_ENVELOPE,
 };
 
 void outbox_pump(struct core *core)
@@ -78,4 +80,22 @@ uint64_t outbox_deadline(const struct core *core)
         if (outbox->items[i].wanted && outbox->items[i].due_ms < first)
             first = outbox->items[i].due_ms;
     return first;
+}
+
+static void outbox_want_messages(struct core *core, const struct core_messages *messages)
+{
+    if (messages->waiting)
+        outbox_want(core, OUTBOX_SEND_MESSAGE);
+}
+
+void outbox_message_settled(struct core *core, const struct core_messages *messages)
+{
+    if (outbox_done(core, OUTBOX_SEND_MESSAGE))
+        outbox_want_messages(core, messages);
+}
+
+void outbox_message_failed(struct core *core, const struct core_messages *messages)
+{
+    if (outbox_failed(core, OUTBOX_SEND_MESSAGE))
+        outbox_want_messages(core, messages);
 }

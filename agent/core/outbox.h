@@ -23,6 +23,10 @@ bool outbox_failed(struct core *core, enum outbox_item item);
 /* When the operation may go out (again). */
 uint64_t outbox_due_ms(const struct core *core, enum outbox_item item);
 
+/* Answers to SEND_MESSAGE. A message may go out again at once: its envelope id makes it count once. */
+void outbox_message_settled(struct core *core, const struct core_messages *messages);
+void outbox_message_failed(struct core *core, const struct core_messages *messages);
+
 /* Asks for the operation that is due. */
 void outbox_pump(struct core *core);
 uint64_t outbox_deadline(const struct core *core);

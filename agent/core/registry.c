@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "agent/core/inbox.h"
 #include "agent/core/journal.h"
 #include "agent/core/members.h"
 #include "agent/core/node.h"
@@ -216,6 +217,7 @@ void registry_chain_state(struct core *core, const struct core_chain_state *stat
         registry_read_failed(core, text);
         return;
     }
+    inbox_chain_state(core, state);
     if (registry->clean && registry_same(&registry->known, state)) {
         registry->known.block = state->block;
         registry->known.block_hash = state->block_hash;

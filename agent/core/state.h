@@ -27,10 +27,15 @@ enum node_ask {
     ASK_LOAD_CSK = 1 << 10,
     ASK_DERIVE_CSK = 1 << 11,
     ASK_COMMIT_CSK = 1 << 12,
-    TELL_CSK = 1 << 13,
-    TELL_WITHHELD = 1 << 14,
-    TELL_PHASE = 1 << 15,
-    TELL_EXIT = 1 << 16
+    ASK_SEND_MESSAGE = 1 << 13,
+    ASK_READ_INBOX = 1 << 14,
+    ASK_READ_SENT = 1 << 15,
+    ASK_SEND_ENVELOPE = 1 << 16,
+    TELL_CSK = 1 << 17,
+    TELL_INBOX = 1 << 18,
+    TELL_WITHHELD = 1 << 19,
+    TELL_PHASE = 1 << 20,
+    TELL_EXIT = 1 << 21
 };
 
 enum row_ask {
@@ -78,6 +83,16 @@ struct pull {
     uint64_t after_ms; /* not before */
 };
 
+/* Telling one member this node's endpoint. */
+struct errand {
+    struct bytes32 member_id; /* whom this is about; zero before it was looked at */
+    uint32_t sent;            /* endpoints it was sent, ever */
+    struct bytes32 last;      /* id of the last of them */
+    bool is_current;          /* that is the present one */
+    uint32_t failures;        /* in a row */
+    uint64_t after_ms;        /* not before */
+};
+
 /* One place of the registry. */
 struct row {
     struct core_record record; /* `removed` also when a reorg took the member away */
@@ -93,6 +108,7 @@ struct row {
     struct link link;
     struct beat beat;
     struct pull pull;
+    struct errand errand;
     bool handshake_seen;
     int64_t handshake_ms; /* before the core's time began when negative */
     uint64_t rx_bytes;
@@ -167,7 +183,14 @@ struct csk {
     char error[CORE_TEXT_MAX - 80]; /* leaves room for the generation in a sentence */
 };
 
-enum outbox_item { OUTBOX_REGISTER, OUTBOX_COMMIT_CSK, OUTBOX_ITEMS };
+/* The most urgent first. */
+enum outbox_item {
+    OUTBOX_REGISTER,
+    OUTBOX_COMMIT_CSK,
+    OUTBOX_SEND_MESSAGE,
+    OUTBOX_SEND_ENVELOPE,
+    OUTBOX_ITEMS
+};
 
 /* UserOperations to make. All share one nonce, so one is in flight. */
 struct outbox {
@@ -270,6 +293,39 @@ struct registry {
     char error[CORE_TEXT_MAX];
 };
 
+#define INBOX_MARKS_MAX 64
+
+/* How far the inbox is known. */
+struct inbox {
+    struct core_inbox aim; /* where the chain is, when has_aim */
+    bool has_aim;
+    struct core_inbox verified; /* when is_verified */
+    bool is_verified;
+    struct core_inbox marks[INBOX_MARKS_MAX]; /* earlier places, oldest first, to read from again */
+    uint32_t marks_len;
+    uint64_t spacing; /* blocks between two marks at least */
+    bool reading;
+    bool rewound;             /* the next read begins at `from`, a mark, because one went wrong */
+    struct core_inbox from;   /* where the read in flight began, or the next one begins */
+    struct core_inbox run;    /* where the logs taken in so far lead */
+    struct core_inbox target; /* of the read in flight */
+    uint32_t failures;
+    uint64_t retry_ms; /* not before */
+    char error[CORE_TEXT_MAX];
+};
+
+/* Telling every member this node's endpoint. */
+struct announce {
+    bool known;   /* what was sent has been read */
+    bool reading; /* it is being read */
+    uint32_t failures;
+    uint64_t retry_ms;   /* not before */
+    uint64_t since_ms;   /* when this was wanted first */
+    uint32_t target;     /* whose turn it is, or CORE_NO_INDEX: */
+    uint64_t wake_ms;    /* then nobody's comes before */
+    struct bytes32 head; /* and the registry was that */
+};
+
 struct core {
     struct core_config config;
     struct rng rng;
@@ -285,6 +341,8 @@ struct core {
     struct liveness liveness;
     struct csk csk;
     struct outbox outbox;
+    struct inbox inbox;
+    struct announce announce;
     int exit_code;
     char exit_text[CORE_TEXT_MAX];
     char phase_text[CORE_TEXT_MAX];

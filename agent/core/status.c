@@ -68,6 +68,14 @@ static enum core_link_state status_link(const struct row *row)
     return row->link.dialing ? CORE_LINK_DIALING : CORE_LINK_WAITING;
 }
 
+uint32_t core_find_member(const struct core *core, const struct bytes32 *member_id)
+{
+    for (uint32_t i = 0; i < core->members.count; i++)
+        if (bytes32_equal(&core->members.rows[i].record.member_id, member_id))
+            return i;
+    return CORE_NO_INDEX;
+}
+
 bool core_member_at(const struct core *core, uint32_t index, struct core_member *out)
 {
     if (index >= core->members.used)
@@ -321,4 +329,6 @@ void core_status(const struct core *core, struct core_status *out)
     CORE_COPY_TEXT(out->chain_error, core->registry.error);
     CORE_COPY_TEXT(out->device_error, core->device.error);
     CORE_COPY_TEXT(out->csk_error, core->csk.error);
+    out->inbox_count = core->inbox.verified.count;
+    CORE_COPY_TEXT(out->inbox_error, core->inbox.error);
 }

@@ -13,8 +13,10 @@
 #include <string.h>
 
 #include "agent/api/frame.h"
+#include "agent/indexer/bookmark.h"
 #include "agent/indexer/sample.h"
 #include "agent/log.h"
+#include "agent/store.h"
 #include "agent/transport/resolver.h"
 #include "evm/chain.h"
 #include "indexer/wire/event_kind.h"
@@ -22,6 +24,7 @@
 
 #define BACKOFF_FLOOR_MS 1000u
 #define BACKOFF_CEILING_MS 60000u
+#define BOOKMARK_FILE "indexer-cursor"
 
 struct subscription {
     struct event_base *base;
@@ -36,6 +39,8 @@ struct subscription {
     struct sample *sample;
     struct wire_cursor cursor; /* of the last event taken */
     bool has_cursor;
+    bool unsaved;      /* events since the bookmark was written */
+    bool woken;        /* by what is being read */
     uint32_t failures; /* in a row */
     struct subscription_status status;
 };
@@ -56,6 +61,40 @@ static bool is_caught_up(const struct subscription *subscription)
     return subscription->status.state == SUBSCRIPTION_CAUGHT_UP;
 }
 
+/* ---- The cursor from one run to the next: without it, all since the registration is pushed again ---- */
+
+static void load_cursor(struct subscription *subscription)
+{
+    const struct subscription_config *config = &subscription->config;
+    uint8_t data[BOOKMARK_SIZE];
+    struct bookmark bookmark;
+    size_t len;
+    if (!config->folder || store_read(config->folder, BOOKMARK_FILE, data, sizeof(data), &len, NULL) != 0 ||
+        !bookmark_decode(data, len, &bookmark) || bookmark.chain_id != config->chain_id ||
+        !address_equal(&bookmark.cluster, &config->cluster) ||
+        !bytes32_equal(&bookmark.member_id, &config->member_id))
+        return;
+    subscription->has_cursor = true;
+    subscription->cursor = bookmark.cursor;
+}
+
+static void save_cursor(struct subscription *subscription)
+{
+    const struct subscription_config *config = &subscription->config;
+    const struct bookmark bookmark = {.chain_id = config->chain_id,
+                                      .cluster = config->cluster,
+                                      .member_id = config->member_id,
+                                      .cursor = subscription->cursor};
+    uint8_t data[BOOKMARK_SIZE];
+    struct am_err err;
+    if (!config->folder || !subscription->unsaved)
+        return;
+    bookmark_encode(&bookmark, data);
+    if (store_write(config->folder, BOOKMARK_FILE, data, sizeof(data), &err) != 0)
+        log_warn("indexer.cursor_not_kept", log_text("reason", err.text));
+    subscription->unsaved = false;
+}
+
 /* ---- The end of a session ---- */
 
 static void close_stream(struct subscription *subscription)
@@ -67,6 +106,7 @@ static void close_stream(struct subscription *subscription)
     subscription->lookup = NULL;
     subscription->sample = NULL;
     subscription->stream = NULL;
+    subscription->woken = false;
 }
 
 static void wait_for(struct subscription *subscription, uint64_t delay_ms)
@@ -121,11 +161,6 @@ static void on_sampled(void *user, enum sample_verdict verdict)
     }
 }
 
-static void wake(struct subscription *subscription)
-{
-    subscription->changed(subscription->user, is_caught_up(subscription), true);
-}
-
 /* False, with `err` set, when the indexer can not be trusted. */
 static bool take_push(struct subscription *subscription, const struct wire_server_frame *frame,
                       struct am_err *err)
@@ -139,14 +174,13 @@ static bool take_push(struct subscription *subscription, const struct wire_serve
         return false;
     }
     subscription->status.pushes++;
-    subscription->has_cursor = true;
+    subscription->has_cursor = subscription->unsaved = subscription->woken = true;
     subscription->cursor = (struct wire_cursor){
         .block = event.log.block, .log_index = event.log.index, .block_hash = event.log.block_hash};
     log_debug("indexer.push", log_text("event", event_kind_name(event.kind)),
               log_uint("block", event.log.block), log_uint("index", event.log.index));
     if (!subscription->sample && randombytes_uniform((uint32_t)config->sample) == 0)
         subscription->sample = sample_start(config->node, &event.log, on_sampled, subscription);
-    wake(subscription);
     return true;
 }
 
@@ -162,7 +196,7 @@ static bool take_retraction(struct subscription *subscription, const struct wire
         return false;
     }
     subscription->status.retractions++;
-    wake(subscription);
+    subscription->woken = true;
     return true;
 }
 
@@ -195,8 +229,8 @@ static bool take_checkpoint(struct subscription *subscription, const struct wire
     subscription->cursor = (struct wire_cursor){.block = frame->checkpoint.block,
                                                 .log_index = UINT32_MAX,
                                                 .block_hash = frame->checkpoint.block_hash};
-    if (!was_caught_up)
-        subscription->changed(subscription->user, true, true);
+    subscription->woken |= !was_caught_up;
+    save_cursor(subscription);
     return true;
 }
 
@@ -246,6 +280,15 @@ static bool take_frame(struct subscription *subscription, const uint8_t *message
     return good;
 }
 
+/* Once for all that was read: a long replay does not mean a poll per event. */
+static void wake(struct subscription *subscription)
+{
+    const bool woken = subscription->woken;
+    subscription->woken = false;
+    if (woken)
+        subscription->changed(subscription->user, is_caught_up(subscription), true);
+}
+
 static void acknowledge(struct subscription *subscription)
 {
     uint8_t frame[WIRE_HELLO_MAX];
@@ -272,6 +315,7 @@ static void on_read(struct bufferevent *stream, void *user)
         evbuffer_drain(input, frame.len);
     }
     acknowledge(subscription);
+    wake(subscription);
 }
 
 /* ---- Dialing ---- */
@@ -433,6 +477,7 @@ struct subscription *subscription_new(struct event_base *base, const struct subs
         subscription_free(subscription);
         return NULL;
     }
+    load_cursor(subscription);
     evtimer_add(subscription->attempt, &now);
     return subscription;
 }

@@ -31,6 +31,7 @@ struct subscription_config {
     const struct secret *seed; /* Ed25519; outlives the subscription, as does `node` */
     struct rpc *node;
     uint64_t sample;
+    const char *folder; /* keeps the cursor for the next run; NULL: none */
 };
 
 /* Told from the loop, never from within a call. `wake`: the chain may have changed. */

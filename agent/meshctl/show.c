@@ -102,6 +102,8 @@ void show_status_text(const api_Status *status, const api_Self *self)
     if (status->has_csk_generation)
         printf(LABEL "generation %" PRIu64 " held\n", "shared key", status->csk_generation);
     print_if_any("shared key error", status->csk_error);
+    printf(LABEL "%" PRIu64 " received\n", "messages", status->messages_received);
+    print_if_any("messages error", status->inbox_error);
     printf(LABEL "%" PRIu64 ", registry version %" PRIu64 "\n", "block", status->block,
            status->registry_version);
     for (size_t i = 0; i < status->rpc_count; i++)
@@ -138,6 +140,15 @@ static const char *format_short_id(const uint8_t *id, char out[2 * SHORT_BYTES +
 {
     hex_encode(id, SHORT_BYTES, out);
     return out;
+}
+
+void show_sent_text(const api_MessageSent *sent)
+{
+    print_hex("envelope", sent->envelope_id, sizeof(sent->envelope_id));
+    if (sent->tx_hash.size)
+        print_hex("transaction", sent->tx_hash.bytes, sent->tx_hash.size);
+    else
+        printf(LABEL "%s\n", "transaction", "an earlier one");
 }
 
 void show_peers_header(void)
@@ -322,6 +333,8 @@ void show_status_json(const api_Status *status, const api_Self *self)
                            status->has_csk_generation ? json_object_new_uint64(status->csk_generation)
                                                       : NULL);
     add_text(object, "csk_error", status->csk_error);
+    add_count(object, "messages_received", status->messages_received);
+    add_text(object, "inbox_error", status->inbox_error);
     add_count(object, "block", status->block);
     add_count(object, "registry_version", status->registry_version);
     add_text(object, "chain_error", status->chain_error);
@@ -376,6 +389,15 @@ void show_csk_json(const api_ClusterSharedKey *csk)
     json_object *object = json_object_new_object();
     add_count(object, "generation", csk->generation);
     ADD_HEX(object, csk, key);
+    print_object(object);
+}
+
+void show_sent_json(const api_MessageSent *sent)
+{
+    json_object *object = json_object_new_object();
+    ADD_HEX(object, sent, envelope_id);
+    json_object_object_add(object, "tx_hash",
+                           sent->tx_hash.size ? hex_of(sent->tx_hash.bytes, sent->tx_hash.size) : NULL);
     print_object(object);
 }
 

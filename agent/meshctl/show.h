@@ -16,6 +16,14 @@ void show_indexer_json(const api_Indexer *indexer);
 void show_csk_text(const api_ClusterSharedKey *csk);
 void show_csk_json(const api_ClusterSharedKey *csk);
 
+void show_sent_text(const api_MessageSent *sent);
+void show_sent_json(const api_MessageSent *sent);
+
+/* Nothing for CAUGHT_UP. Bytes that are no text are escaped, in JSON the payload is in hex beside its text.
+ */
+void show_message_text(const api_MessageEvent *event);
+void show_message_json(const api_MessageEvent *event);
+
 void show_peers_header(void);
 void show_peer_text(const api_Peer *peer);
 void show_peer_json(const api_Peer *peer);

@@ -10,10 +10,10 @@
 #include "agent/attest/attestor.h"
 #include "agent/config.h"
 #include "agent/core/core.h"
+#include "agent/shell/operations.h"
 #include "crypto/secret.h"
 
 struct event_base;
-struct history;
 struct onchain;
 struct rpc;
 
@@ -41,6 +41,12 @@ void onchain_register(struct onchain *onchain);
 /* CSK_COMMITTED, or CSK_FAILED for CORE_CSK_COMMIT, after the operation's receipt. Not while a registration
  * is under way. */
 void onchain_commit_csk(struct onchain *onchain, const struct core_csk *csk);
+
+/* Sends an envelope to a member; `purpose` names the operation for people. `done` comes once, with the
+ * result. False when it could not even begin. Not while another operation is under way. */
+bool onchain_send_envelope(struct onchain *onchain, const char *purpose, const struct bytes32 *recipient,
+                           const struct bytes32 *envelope_id, const uint8_t *ciphertext, size_t len,
+                           operations_done_fn done, void *user);
 
 /* CHAIN_STATE, or READ_FAILED for CORE_READ_STATE. */
 void onchain_read_state(struct onchain *onchain);

@@ -37,6 +37,8 @@ static void on_pinned_state(void *user, const struct chain_result *result)
         .cidr_prefix = state->cidr_prefix,
         .csk_generation = state->csk_generation,
         .csk_commitment = state->csk_commitment,
+        .inbox_count = state->inbox_count,
+        .inbox_head = state->inbox_head,
     };
     answer_state(onchain);
 }
@@ -63,7 +65,8 @@ static void on_latest_state(void *user, const struct chain_result *result)
         return;
     }
     const bool unchanged = onchain->state.block != 0 && result->state.version == onchain->state.version &&
-                           bytes32_equal(&result->state.head, &onchain->state.head);
+                           bytes32_equal(&result->state.head, &onchain->state.head) &&
+                           bytes32_equal(&result->state.inbox_head, &onchain->state.inbox_head);
     if (unchanged && monotonic_ms() - onchain->state_ms < STATE_OLD_MS)
         answer_state(onchain);
     else

@@ -1,4 +1,4 @@
-/* The node's UserOperations: its registration, and the commitment to a cluster shared key. */
+/* The node's UserOperations: its registration, the commitment to a cluster shared key, envelopes. */
 #include "agent/shell/onchain_state.h"
 
 #include <errno.h>
@@ -7,12 +7,12 @@
 
 /* Makes the member contract call the cluster; `purpose` names it for people. */
 static bool start_operation(struct onchain *onchain, const char *purpose, const struct abi_writer *inner,
-                            operations_done_fn done)
+                            operations_done_fn done, void *user)
 {
     struct abi_writer call = {0};
     cluster_put_execute(&call, &onchain->identity.cluster, inner->data, inner->len);
     const bool started = !inner->failed && !call.failed &&
-                         operations_start(onchain->operations, purpose, call.data, call.len, done, onchain);
+                         operations_start(onchain->operations, purpose, call.data, call.len, done, user);
     abi_writer_free(&call);
     return started;
 }
@@ -36,7 +36,7 @@ static bool start_registration(struct onchain *onchain)
     const bool started =
         attestor_build_registration(onchain->attestor, &identity->cluster, &identity->member_contract,
                                     &onchain->keys.keys, &registration, &err) == 0 &&
-        start_operation(onchain, "registration", &registration, on_registered);
+        start_operation(onchain, "registration", &registration, on_registered, onchain);
     abi_writer_free(&registration);
     return started;
 }
@@ -59,7 +59,18 @@ void onchain_commit_csk(struct onchain *onchain, const struct core_csk *csk)
 {
     struct abi_writer call = {0};
     cluster_put_set_csk_commitment(&call, csk->generation, &csk->commitment);
-    onchain_expect(onchain, start_operation(onchain, "CSK commitment", &call, on_committed),
+    onchain_expect(onchain, start_operation(onchain, "CSK commitment", &call, on_committed, onchain),
                    &onchain->commit_refused);
     abi_writer_free(&call);
+}
+
+bool onchain_send_envelope(struct onchain *onchain, const char *purpose, const struct bytes32 *recipient,
+                           const struct bytes32 *envelope_id, const uint8_t *ciphertext, size_t len,
+                           operations_done_fn done, void *user)
+{
+    struct abi_writer call = {0};
+    cluster_put_send(&call, recipient, envelope_id, ciphertext, len);
+    const bool started = start_operation(onchain, purpose, &call, done, user);
+    abi_writer_free(&call);
+    return started;
 }

@@ -12,6 +12,7 @@
 #include "agent/log.h"
 #include "agent/memory.h"
 #include "agent/shell/mesh.h"
+#include "agent/shell/messaging.h"
 #include "agent/shell/onchain.h"
 #include "agent/shell/tunnels.h"
 #include "agent/shell/vault.h"
@@ -30,6 +31,7 @@ struct shell {
     struct transport *transport;
     struct vault *vault;
     struct mesh *mesh;
+    struct messaging *messaging;
     struct subscription *subscription;
     struct api_server *api;
     struct http_server *http;
@@ -156,6 +158,23 @@ static void do_pull_csk(struct shell *shell, const struct core_action *action)
     mesh_pull(shell->mesh, &action->csk);
 }
 
+static void do_send_message(struct shell *shell, const struct core_action *action)
+{
+    (void)action;
+    messaging_send_oldest(shell->messaging);
+}
+
+static void do_read_inbox(struct shell *shell, const struct core_action *action)
+{
+    messaging_read_inbox(shell->messaging, action->inbox.from, action->inbox.to);
+}
+
+static void tell_inbox(struct shell *shell, const struct core_action *action)
+{
+    (void)action;
+    messaging_inbox_moved(shell->messaging);
+}
+
 static void tell_csk(struct shell *shell, const struct core_action *action)
 {
     log_info("csk.acquired", log_uint("generation", action->csk.generation),
@@ -226,9 +245,12 @@ static void (*const handlers[])(struct shell *, const struct core_action *) = {
     [CORE_DO_DERIVE_CSK] = do_derive_csk,
     [CORE_DO_COMMIT_CSK] = do_commit_csk,
     [CORE_DO_PULL_CSK] = do_pull_csk,
+    [CORE_DO_SEND_MESSAGE] = do_send_message,
+    [CORE_DO_READ_INBOX] = do_read_inbox,
     [CORE_TELL_PEER] = tell_peer,
     [CORE_TELL_REFUSED] = tell_refused,
     [CORE_TELL_CSK] = tell_csk,
+    [CORE_TELL_INBOX] = tell_inbox,
     [CORE_TELL_PHASE] = tell_phase,
     [CORE_TELL_WITHHELD] = tell_withheld,
     [CORE_TELL_EXIT] = tell_exit,
@@ -418,6 +440,7 @@ static void open_subscription(struct shell *shell)
                                                .seed = onchain_seed(shell->onchain),
                                                .node = onchain_rpc(shell->onchain),
                                                .sample = shell->config->indexer_sample,
+                                               .folder = shell->config->state_dir,
                                            },
                                            on_indexer, shell);
     shell->views.subscription = shell->subscription;
@@ -511,8 +534,10 @@ static int open_mesh(struct shell *shell, struct am_err *err)
     if (shell->vault)
         shell->mesh = mesh_new(shell->base, shell->core, shell->onchain, shell->vault, on_answer, shell);
     shell->views.vault = shell->vault;
+    shell->messaging = messaging_new(shell->base, shell->core, shell->onchain, shell->api, on_answer, shell);
     shell->views.mesh = shell->mesh;
-    return shell->mesh ? 0 : am_fail(err, -ENOMEM, "out of memory");
+    shell->views.messaging = shell->messaging;
+    return shell->mesh && shell->messaging ? 0 : am_fail(err, -ENOMEM, "out of memory");
 }
 
 struct shell *shell_new(struct event_base *base, const struct config *config, struct am_err *err)
@@ -572,6 +597,7 @@ void shell_free(struct shell *shell)
     transport_free(shell->transport);
     mesh_free(shell->mesh);
     vault_free(shell->vault);
+    messaging_free(shell->messaging);
     onchain_free(shell->onchain);
     free_event(shell->watch);
     tunnels_free(shell->tunnels);

@@ -7,6 +7,7 @@
 #include "agent/indexer/subscription.h"
 #include "agent/shell/history.h"
 #include "agent/shell/mesh.h"
+#include "agent/shell/messaging.h"
 #include "agent/shell/rpc_view.h"
 #include "agent/shell/vault.h"
 #include "agent/transport/transport.h"
@@ -91,6 +92,8 @@ static void get_status(void *user, api_Status *out)
         .csk_generation = status.csk_generation,
     };
     snprintf(out->csk_error, sizeof(out->csk_error), "%s", status.csk_error);
+    out->messages_received = status.inbox_count;
+    snprintf(out->inbox_error, sizeof(out->inbox_error), "%s", status.inbox_error);
     snprintf(out->reason, sizeof(out->reason), "%s", status.reason);
     snprintf(out->chain_error, sizeof(out->chain_error), "%s", status.chain_error);
     out->has_indexer = views->subscription;
@@ -242,6 +245,27 @@ static api_Error_Code get_key(void *user, uint64_t generation, api_ClusterShared
     return api_Error_Code_UNSPECIFIED;
 }
 
+static api_Error_Code send_message(void *user, const api_SendMessage *message,
+                                   const struct api_ticket *ticket, char text[API_TEXT_MAX])
+{
+    return messaging_accept(((struct views *)user)->messaging, message, ticket, text);
+}
+
+static bool subscribe_messages(void *user, const struct api_ticket *ticket, const api_Cursor *after)
+{
+    return messaging_subscribe(((struct views *)user)->messaging, ticket, after);
+}
+
+static void resume_messages(void *user, const struct api_ticket *ticket)
+{
+    messaging_resume(((struct views *)user)->messaging, ticket);
+}
+
+static void unsubscribe_messages(void *user, const struct api_ticket *ticket)
+{
+    messaging_unsubscribe(((struct views *)user)->messaging, ticket);
+}
+
 static void get_health(void *user, struct http_health *out)
 {
     struct views *views = user;
@@ -313,6 +337,18 @@ static void add_mesh_metrics(struct http_metrics *metrics, const struct mesh_cou
                      "Peers that gave a key other than the committed one.", counters->keys_false);
 }
 
+static void add_message_metrics(struct http_metrics *metrics, const struct courier_counters *counters)
+{
+    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_messages_waiting",
+                     "Messages of the application that wait to be sent.", counters->waiting);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_messages_sent_total",
+                     "Messages of the application that the chain included.", counters->sent);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_messages_given_up_total",
+                     "Messages of the application that could not be sent.", counters->given_up);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_messages_refused_total",
+                     "Messages of the application that found the queue full.", counters->refused);
+}
+
 static void add_metrics(void *user, struct http_metrics *metrics)
 {
     const struct views *views = user;
@@ -355,6 +391,11 @@ static void add_metrics(void *user, struct http_metrics *metrics)
         mesh_counters(views->mesh, &counters);
         add_mesh_metrics(metrics, &counters);
     }
+    if (views->messaging) {
+        struct courier_counters counters;
+        courier_counters(messaging_courier(views->messaging), &counters);
+        add_message_metrics(metrics, &counters);
+    }
 }
 
 struct api_source views_api_source(struct views *views)
@@ -367,6 +408,10 @@ struct api_source views_api_source(struct views *views)
         .get_operation = get_operation,
         .key_generation = key_generation,
         .get_key = get_key,
+        .send_message = send_message,
+        .subscribe_messages = subscribe_messages,
+        .resume_messages = resume_messages,
+        .unsubscribe_messages = unsubscribe_messages,
         .user = views,
     };
 }

@@ -8,6 +8,7 @@
 
 struct history;
 struct mesh;
+struct messaging;
 struct rpc;
 struct subscription;
 struct transport;
@@ -20,6 +21,7 @@ struct views {
     const struct history *history;
     const struct rpc *rpc;
     const struct mesh *mesh;
+    struct messaging *messaging;
     const struct vault *vault;
     const struct subscription *subscription;
     uint64_t started_ms;        /* of the core's clock */

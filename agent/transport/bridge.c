@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <linux/filter.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -19,6 +20,8 @@
 /* The default of 208 KiB is the cliff that relayed WireGuard falls from. */
 #define SOCKET_BUFFER_SIZE (7 * 1024 * 1024)
 #define MESSAGE_SIZE_MAX 65536
+#define GUARD_ADDRESS 0x7ffffffeu /* 127.255.255.254: no peer's */
+#define ADDRESS_LOW_OFFSET 18     /* of the last 16 bits of the destination in an IPv4 header */
 #define MESSAGES_PER_CALL 32
 #define CALLS_PER_WAKE 4                    /* then the streams get their turn */
 #define BYTES_PER_BATCH ((size_t)64 * 1024) /* a stream's queue holds some of these */
@@ -48,6 +51,7 @@ struct inbox {
 
 struct bridge {
     int fd;
+    int guard_fd; /* the last of several workers has it */
     unsigned lo_ifindex;
     struct sockaddr_in wireguard;
     struct event *readable;
@@ -206,31 +210,70 @@ static void raise_buffer(int fd, int force_option, int option)
         (void)setsockopt(fd, SOL_SOCKET, option, &size, sizeof(size));
 }
 
-static int bridge_open_socket(struct bridge *bridge, uint16_t port, struct am_err *err)
+/* The kernel's part of loopback_worker_of_index: the result is the place in the order of opening. */
+static int socket_choose_by_peer(int fd, unsigned workers)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, (unsigned)SKF_NET_OFF + ADDRESS_LOW_OFFSET),
+        BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, workers),
+        BPF_STMT(BPF_RET | BPF_A, 0),
+    };
+    const struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program));
+}
+
+static int socket_open(const struct bridge_place *place, uint32_t address)
 {
     static const char lo[] = "lo";
+    const int shared = place->workers > 1;
+    const struct sockaddr_in local = {
+        .sin_family = AF_INET, .sin_port = htons(place->port), .sin_addr.s_addr = htonl(address)};
+    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, lo, sizeof(lo)) &&
+        !setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shared, sizeof(shared)) &&
+        !bind(fd, (const struct sockaddr *)&local, sizeof(local)))
+        return fd;
+    const int error = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = error;
+    return -1;
+}
+
+/* When all workers are there the port is closed to everybody else: a socket that does not share it, at an
+ * address that is no peer's, refuses a second agent, which would get a part of our datagrams. */
+static int bridge_guard_port(struct bridge *bridge, const struct bridge_place *place)
+{
+    static const int off = 0;
+    if (place->workers == 1 || place->number + 1 < place->workers)
+        return 0;
+    bridge->guard_fd = socket_open(place, GUARD_ADDRESS);
+    return bridge->guard_fd < 0 ? -1
+                                : setsockopt(bridge->guard_fd, SOL_SOCKET, SO_REUSEPORT, &off, sizeof(off));
+}
+
+static int bridge_open_socket(struct bridge *bridge, const struct bridge_place *place, struct am_err *err)
+{
     const int on = 1;
-    const struct sockaddr_in any = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_ANY)};
-    bridge->lo_ifindex = if_nametoindex(lo);
-    bridge->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bridge->lo_ifindex = if_nametoindex("lo");
+    bridge->fd = socket_open(place, INADDR_ANY);
     if (!bridge->lo_ifindex || bridge->fd < 0)
-        return am_fail(err, -errno, "loopback socket: %s", strerror(errno));
-    if (setsockopt(bridge->fd, SOL_SOCKET, SO_BINDTODEVICE, lo, sizeof(lo)))
-        return am_fail(err, -errno, "loopback socket: binding to the interface lo: %s", strerror(errno));
+        return am_fail(err, -errno, "loopback socket: UDP port %u on lo: %s", place->port, strerror(errno));
+    if (place->workers > 1 && !place->number && socket_choose_by_peer(bridge->fd, place->workers))
+        return am_fail(err, -errno, "loopback socket: choosing by peer: %s", strerror(errno));
+    if (bridge_guard_port(bridge, place))
+        return am_fail(err, -errno, "loopback socket: keeping UDP port %u: %s", place->port, strerror(errno));
     if (setsockopt(bridge->fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on)))
         return am_fail(err, -errno, "loopback socket: packet info: %s", strerror(errno));
     if (setsockopt(bridge->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)))
         return am_fail(err, -errno, "loopback socket: time stamps: %s", strerror(errno));
-    if (bind(bridge->fd, (const struct sockaddr *)&any, sizeof(any)))
-        return am_fail(err, -errno, "loopback socket: UDP port %u on lo: %s", port, strerror(errno));
     (void)setsockopt(bridge->fd, SOL_UDP, UDP_GRO, &on, sizeof(on)); /* Linux 5.0 or later */
     raise_buffer(bridge->fd, SO_RCVBUFFORCE, SO_RCVBUF);
     raise_buffer(bridge->fd, SO_SNDBUFFORCE, SO_SNDBUF);
     return 0;
 }
 
-struct bridge *bridge_new(struct event_base *base, uint16_t port, uint16_t wireguard_port,
+struct bridge *bridge_new(struct event_base *base, const struct bridge_place *place,
                           const struct bridge_events *events, void *user, struct am_err *err)
 {
     struct bridge *bridge = calloc(1, sizeof(*bridge));
@@ -238,12 +281,13 @@ struct bridge *bridge_new(struct event_base *base, uint16_t port, uint16_t wireg
         am_fail(err, -ENOMEM, "loopback socket: out of memory");
         return NULL;
     }
-    bridge->fd = -1;
-    bridge->wireguard = (struct sockaddr_in){
-        .sin_family = AF_INET, .sin_port = htons(wireguard_port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    bridge->fd = bridge->guard_fd = -1;
+    bridge->wireguard = (struct sockaddr_in){.sin_family = AF_INET,
+                                             .sin_port = htons(place->wireguard_port),
+                                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     bridge->events = *events;
     bridge->user = user;
-    if (bridge_open_socket(bridge, port, err))
+    if (bridge_open_socket(bridge, place, err))
         goto fail;
     bridge->readable = event_new(base, bridge->fd, EV_READ | EV_PERSIST, on_readable, bridge);
     if (!bridge->readable || event_add(bridge->readable, NULL)) {
@@ -263,6 +307,8 @@ void bridge_free(struct bridge *bridge)
         return;
     if (bridge->readable)
         event_free(bridge->readable);
+    if (bridge->guard_fd >= 0)
+        close(bridge->guard_fd);
     if (bridge->fd >= 0)
         close(bridge->fd);
     free(bridge);

@@ -2,8 +2,9 @@
  *
  * One socket serves all peers: a peer is the loopback address (loopback.h) that WireGuard sends to, and the
  * address from which WireGuard receives. Only datagrams from the local WireGuard port are taken.
- * Both ways go in batches: several datagrams per system call, and several per message where the kernel
- * coalesces (UDP_GRO) or segments (UDP_SEGMENT).
+ * Where a node has several workers, each has such a socket on the same port, and the kernel chooses by the
+ * address. Both ways go in batches: several datagrams per system call, and several per message where the
+ * kernel coalesces (UDP_GRO) or segments (UDP_SEGMENT).
  */
 #ifndef AGENT_TRANSPORT_BRIDGE_H
 #define AGENT_TRANSPORT_BRIDGE_H
@@ -30,8 +31,15 @@ struct bridge_events {
     void (*handed)(void *user, uint32_t index, uint64_t count, uint64_t bytes, int error);
 };
 
-/* Opens the socket on `port` of lo. NULL with `err` set when that can not be done. */
-struct bridge *bridge_new(struct event_base *base, uint16_t port, uint16_t wireguard_port,
+struct bridge_place {
+    uint16_t port; /* of lo */
+    uint16_t wireguard_port;
+    unsigned number;  /* of the worker: it gets what loopback_worker_of_index gives it */
+    unsigned workers; /* they open their sockets in order */
+};
+
+/* Opens the socket. NULL with `err` set when that can not be done. */
+struct bridge *bridge_new(struct event_base *base, const struct bridge_place *place,
                           const struct bridge_events *events, void *user, struct am_err *err);
 void bridge_free(struct bridge *bridge);
 

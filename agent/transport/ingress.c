@@ -124,19 +124,17 @@ static void ingress_make_room(struct ingress *ingress, const struct in6_addr *so
         pending_close(oldest, "too many connections wait for authentication");
 }
 
-static const struct transport_peer *on_identify(void *owner, const struct bytes32 *member_id)
+static bool on_identify(void *owner, const struct bytes32 *member_id, struct transport_peer *out)
 {
     struct ingress *ingress = owner;
-    return ingress->events.identify(ingress->user, member_id);
+    return ingress->events.identify(ingress->user, member_id, out);
 }
 
-static int on_open(void *owner, struct stream *stream, struct am_err *err)
+static void on_verified(void *owner, struct stream *stream)
 {
-    (void)err;
     struct ingress *ingress = owner;
     ingress_forget_stream(ingress, stream);
     ingress->events.admit(ingress->user, stream);
-    return 0;
 }
 
 static void on_closed(void *owner, struct stream *stream, const char *reason)
@@ -147,7 +145,7 @@ static void on_closed(void *owner, struct stream *stream, const char *reason)
 }
 
 static const struct stream_events pending_stream_events = {
-    .identify = on_identify, .open = on_open, .closed = on_closed};
+    .identify = on_identify, .verified = on_verified, .closed = on_closed};
 
 static void pending_start(struct pending *pending)
 {

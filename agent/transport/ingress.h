@@ -19,9 +19,9 @@ struct ingress;
 
 struct ingress_events {
     /* As in struct stream_events. */
-    const struct transport_peer *(*identify)(void *user, const struct bytes32 *member_id);
+    bool (*identify)(void *user, const struct bytes32 *member_id, struct transport_peer *out);
 
-    /* The stream of the member that `identify` named is open; it becomes the callee's. */
+    /* The stream of the member that `identify` named is verified; it becomes the callee's. */
     void (*admit)(void *user, struct stream *stream);
 
     /* A connection ended before it was admitted. */

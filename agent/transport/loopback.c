@@ -16,3 +16,8 @@ bool loopback_index_of_address(uint32_t address, uint32_t *index)
     *index = number - 1;
     return true;
 }
+
+unsigned loopback_worker_of_index(uint32_t index, unsigned workers)
+{
+    return (loopback_address_of_index(index) & UINT16_MAX) % workers;
+}

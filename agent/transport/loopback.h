@@ -19,4 +19,8 @@ uint32_t loopback_address_of_index(uint32_t index);
 /* The inverse. False when `address` belongs to no index. */
 bool loopback_index_of_address(uint32_t address, uint32_t *index);
 
+/* Which of `workers` serves the peer: peers take turns. A function of the address' last 16 bits, as the
+ * kernel's part of the choice wants it (bridge.c). */
+unsigned loopback_worker_of_index(uint32_t index, unsigned workers);
+
 #endif

@@ -131,6 +131,31 @@ struct mail_refusals mailbox_take_refusals(struct mailbox *mailbox)
     return refusals;
 }
 
+bool mailbox_hand_over(struct mailbox *mailbox, struct stream *stream)
+{
+    pthread_mutex_lock(&mailbox->lock);
+    const bool room = mailbox->stream_count < MAIL_STREAMS_MAX;
+    if (room)
+        mailbox->streams[(mailbox->stream_first + mailbox->stream_count++) % MAIL_STREAMS_MAX] = stream;
+    pthread_mutex_unlock(&mailbox->lock);
+    if (room)
+        mailbox_ring(mailbox->command_fd);
+    return room;
+}
+
+struct stream *mailbox_next_stream(struct mailbox *mailbox)
+{
+    struct stream *stream = NULL;
+    pthread_mutex_lock(&mailbox->lock);
+    if (mailbox->stream_count) {
+        stream = mailbox->streams[mailbox->stream_first];
+        mailbox->stream_first = (mailbox->stream_first + 1) % MAIL_STREAMS_MAX;
+        mailbox->stream_count--;
+    }
+    pthread_mutex_unlock(&mailbox->lock);
+    return stream;
+}
+
 void mailbox_withdraw(struct mailbox *mailbox, struct mail *mail)
 {
     pthread_mutex_lock(&mailbox->lock);

@@ -1,8 +1,9 @@
-/* Between the control thread and the worker: commands one way, reports the other.
+/* Between the control thread and a worker: commands one way, reports the other; and from the worker that has
+ * the ingress to the others: verified streams.
  *
- * Both are flags in a `struct mail` that every peer embeds, so posting never allocates or waits for the other
- * side, and the mailbox can not hold more than there are peers. A flag says what is to be done or what is so;
- * one that is posted twice before it is read is read once.
+ * Commands and reports are flags in a `struct mail` that every peer embeds, so posting never allocates or
+ * waits for the other side, and the mailbox can not hold more than there are peers. A flag says what is to be
+ * done or what is so; one that is posted twice before it is read is read once.
  */
 #ifndef AGENT_TRANSPORT_MAILBOX_H
 #define AGENT_TRANSPORT_MAILBOX_H
@@ -15,6 +16,9 @@
 #include "agent/transport/transport.h"
 
 #define MAIL_REASON_SIZE 160
+#define MAIL_STREAMS_MAX 64 /* on their way; more wait for nobody */
+
+struct stream;
 
 /* Obeyed in this order. */
 enum mail_command { MAIL_ADD = 1, MAIL_REMOVE = 2, MAIL_HANGUP = 4, MAIL_DIAL = 8 };
@@ -45,6 +49,9 @@ struct mailbox {
     struct mail_list commands;
     struct mail_list reports;
     struct mail_refusals refusals;
+    struct stream *streams[MAIL_STREAMS_MAX]; /* a ring */
+    size_t stream_first;
+    size_t stream_count;
     bool stop;
     int command_fd; /* readable when there is something for the worker */
     int report_fd;  /* readable when there is something for the control thread */
@@ -73,6 +80,12 @@ void mailbox_report_refusals(struct mailbox *mailbox, uint64_t count, const char
 
 /* Worker: takes back everything about `mail`, which may be freed then. */
 void mailbox_withdraw(struct mailbox *mailbox, struct mail *mail);
+
+/* Any worker: leaves a detached stream to the worker of this mailbox. False when there is no room. */
+bool mailbox_hand_over(struct mailbox *mailbox, struct stream *stream);
+
+/* Worker: takes the oldest; NULL when there are none. */
+struct stream *mailbox_next_stream(struct mailbox *mailbox);
 
 /* Empties an eventfd after it has become readable. */
 void mailbox_hear(int fd);

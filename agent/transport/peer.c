@@ -37,6 +37,13 @@ void peer_free(struct peer *peer)
     free(peer);
 }
 
+bool peer_is(const struct peer *peer, const struct transport_peer *info)
+{
+    return peer->info.index == info->index && bytes32_equal(&peer->info.member_id, &info->member_id) &&
+           address_equal(&peer->info.member_contract, &info->member_contract) &&
+           bytes32_equal(&peer->info.ed25519_pubkey, &info->ed25519_pubkey);
+}
+
 void peer_read_counters(const struct peer *peer, struct transport_counters *out)
 {
     const struct peer_counters *counters = &peer->counters;
@@ -170,11 +177,9 @@ static void peer_take_stream(struct peer *peer, struct stream *stream)
     peer_report(peer, dialed ? MAIL_UP_DIALED : MAIL_UP_ACCEPTED, NULL);
 }
 
-static int on_open(void *owner, struct stream *stream, struct am_err *err)
+static void on_open(void *owner, struct stream *stream)
 {
-    (void)err;
     peer_take_stream(owner, stream);
-    return 0;
 }
 
 static void on_closed(void *owner, struct stream *stream, const char *reason)
@@ -196,8 +201,8 @@ static const struct stream_events peer_stream_events = {
 
 void peer_adopt_stream(struct peer *peer, struct stream *stream)
 {
-    stream_set_owner(stream, &peer_stream_events, peer);
-    peer_take_stream(peer, stream);
+    if (stream_attach(stream, &peer->host->streams, &peer_stream_events, peer))
+        peer_take_stream(peer, stream);
 }
 
 static int peer_host_name(const struct peer *peer, char out[TRANSPORT_HOST_SIZE])

@@ -72,6 +72,9 @@ struct peer {
 struct peer *peer_new(const struct transport_peer *info);
 void peer_free(struct peer *peer);
 
+/* Whether it is this member, with this key and contract. On either thread. */
+bool peer_is(const struct peer *peer, const struct transport_peer *info);
+
 /* Prepares what the peers share for dialing. Returns 0 or -ENOMEM; peer_host_clear is due in any case. */
 int peer_host_init(struct peer_host *host);
 void peer_host_clear(struct peer_host *host);
@@ -88,7 +91,7 @@ void peer_send(struct peer *peer, const uint8_t *data, size_t len, uint64_t wait
 /* Datagrams from this peer were handed to WireGuard, or could not be (`error` is negative). */
 void peer_count_handed(struct peer *peer, uint64_t count, uint64_t bytes, int error);
 
-/* Takes over a stream that the ingress has accepted, from within its open event. */
+/* Takes over a verified stream. */
 void peer_adopt_stream(struct peer *peer, struct stream *stream);
 
 /* On either thread. */

@@ -22,13 +22,13 @@
 #define RECORDS_PER_WAKE 16        /* then the other streams get their turn */
 #define NOTSENT_LOWAT (128 * 1024) /* what waits longer waits in our queue, where its age is seen */
 
-enum stream_state { STREAM_HANDSHAKE, STREAM_PREFACE, STREAM_OPEN, STREAM_DRAINING };
+enum stream_state { STREAM_HANDSHAKE, STREAM_PREFACE, STREAM_VERIFIED, STREAM_OPEN, STREAM_DRAINING };
 
 struct stream {
     struct stream_host *host;
     const struct stream_events *events;
     void *owner;
-    const struct transport_peer *remote;
+    struct transport_peer remote;
     enum transport_direction direction;
     enum stream_state state;
     int fd;
@@ -130,7 +130,7 @@ static int stream_send_preface(struct stream *stream, struct am_err *err)
     size_t len;
     struct preface preface = {.cluster = stream->host->cluster,
                               .from = stream->host->member_id,
-                              .to = stream->remote->member_id,
+                              .to = stream->remote.member_id,
                               .unix_ms = clock_unix_ms()};
     const int rc = preface_build(&preface, stream->host->seed, stream->exporter, frame, &len);
     if (rc || queue_put_frame(&stream->queue, frame, len, clock_monotonic_ms()) != QUEUE_TAKEN)
@@ -145,28 +145,35 @@ static int stream_verify_preface(struct stream *stream, const uint8_t *data, siz
     const int rc = preface_parse(data, len, &preface, err);
     if (rc)
         return rc;
-    if (stream->direction == TRANSPORT_ACCEPTED)
-        stream->remote = stream->events->identify(stream->owner, &preface.from);
-    if (!stream->remote)
+    if (stream->direction == TRANSPORT_ACCEPTED &&
+        !stream->events->identify(stream->owner, &preface.from, &stream->remote))
         return am_fail(err, AM_EAUTH, "%s is not a live member of this cluster",
                        bytes32_hex(&preface.from, hex));
-    return preface_check(&preface, &stream->host->cluster, &stream->remote->member_id,
-                         &stream->host->member_id, &stream->remote->ed25519_pubkey, stream->exporter, err);
+    return preface_check(&preface, &stream->host->cluster, &stream->remote.member_id,
+                         &stream->host->member_id, &stream->remote.ed25519_pubkey, stream->exporter, err);
 }
 
-static int stream_take_preface(struct stream *stream, const uint8_t *data, size_t len, struct am_err *err)
+static void stream_become_open(struct stream *stream)
 {
-    int rc = stream_verify_preface(stream, data, len, err);
-    if (!rc && stream->direction == TRANSPORT_ACCEPTED)
-        rc = stream_send_preface(stream, err);
-    if (rc)
-        return rc;
     const struct timeval silence = {.tv_sec = SILENCE_TIMEOUT_S};
     stream->state = STREAM_OPEN;
     stream->reader.limit = FRAME_PAYLOAD_MAX;
     event_add(stream->readable, &silence);
     stream_arm_timer(stream, KEEPALIVE_S);
-    return stream->events->open(stream->owner, stream, err);
+}
+
+static int stream_take_preface(struct stream *stream, const uint8_t *data, size_t len, struct am_err *err)
+{
+    const int rc = stream_verify_preface(stream, data, len, err);
+    if (rc)
+        return rc;
+    if (stream->direction == TRANSPORT_ACCEPTED) {
+        stream->state = STREAM_VERIFIED;
+    } else {
+        stream_become_open(stream);
+        stream->events->open(stream->owner, stream);
+    }
+    return 0;
 }
 
 static int stream_take_frames(struct stream *stream, const uint8_t *data, size_t len, struct am_err *err)
@@ -178,6 +185,8 @@ static int stream_take_frames(struct stream *stream, const uint8_t *data, size_t
         if (stream->state >= STREAM_OPEN) {
             if (payload_len)
                 stream->events->datagram(stream->owner, payload, payload_len);
+        } else if (stream->state == STREAM_VERIFIED) {
+            return am_fail(err, AM_EFORMAT, "more than a preface before our answer");
         } else if ((rc = stream_take_preface(stream, payload, payload_len, err))) {
             return rc;
         }
@@ -210,7 +219,7 @@ static int stream_read_records(struct stream *stream, struct am_err *err)
         const int rc = stream_take_frames(stream, stream->host->scratch, (size_t)len, err);
         if (rc)
             return rc;
-        if (!SSL_has_pending(stream->ssl))
+        if (stream->state == STREAM_VERIFIED || !SSL_has_pending(stream->ssl))
             return 0;
     }
     event_active(stream->readable, EV_READ,
@@ -241,7 +250,7 @@ static int stream_begin_preface(struct stream *stream, struct am_err *err)
 
 static int stream_handshake(struct stream *stream, struct am_err *err)
 {
-    if (!stream->ssl && !(stream->ssl = tls_accept(&stream->host->tls, stream->fd)))
+    if (!stream->ssl && !(stream->ssl = tls_accept(stream->host->tls, stream->fd)))
         return am_fail(err, -ENOMEM, "out of memory for a TLS session");
     ERR_clear_error();
     errno = 0;
@@ -256,6 +265,26 @@ static int stream_handshake(struct stream *stream, struct am_err *err)
     return 0;
 }
 
+static void stream_free_events(struct stream *stream)
+{
+    if (stream->timer)
+        event_free(stream->timer);
+    if (stream->writable)
+        event_free(stream->writable);
+    if (stream->readable)
+        event_free(stream->readable);
+    stream->timer = stream->writable = stream->readable = NULL;
+}
+
+/* Hands the stream over. Another thread may have it before this returns. */
+static void stream_pass_on(struct stream *stream)
+{
+    const struct stream_events *events = stream->events;
+    stream_free_events(stream);
+    stream->events = NULL; /* detached: nobody to tell */
+    events->verified(stream->owner, stream);
+}
+
 /* Does what the state asks for after the socket has become ready. */
 static void stream_proceed(struct stream *stream, bool may_read)
 {
@@ -265,6 +294,10 @@ static void stream_proceed(struct stream *stream, bool may_read)
         rc = stream_handshake(stream, &err);
     if (!rc && stream->state > STREAM_HANDSHAKE && (may_read || SSL_has_pending(stream->ssl)))
         rc = stream_receive(stream, &err);
+    if (!rc && stream->state == STREAM_VERIFIED) {
+        stream_pass_on(stream);
+        return;
+    }
     if (!rc && stream->state > STREAM_HANDSHAKE)
         rc = stream_flush(stream, false, &err);
     if (rc)
@@ -306,21 +339,14 @@ static void on_timer(evutil_socket_t fd, short what, void *user)
 {
     (void)fd;
     (void)what;
+    static const char *const reasons[] = {[STREAM_HANDSHAKE] = "no TLS handshake in time",
+                                          [STREAM_PREFACE] = "no preface in time",
+                                          [STREAM_DRAINING] = "replaced by another stream"};
     struct stream *stream = user;
-    switch (stream->state) {
-    case STREAM_HANDSHAKE:
-        stream_close(stream, "no TLS handshake in time");
-        break;
-    case STREAM_PREFACE:
-        stream_close(stream, "no preface in time");
-        break;
-    case STREAM_OPEN:
+    if (stream->state == STREAM_OPEN)
         stream_keep_alive(stream);
-        break;
-    case STREAM_DRAINING:
-        stream_close(stream, "replaced by another stream");
-        break;
-    }
+    else
+        stream_close(stream, reasons[stream->state]);
 }
 
 /* Best effort: a socket that is no TCP socket carries a stream as well. */
@@ -337,12 +363,7 @@ static void tune_socket(int fd)
 static void stream_free(struct stream *stream)
 {
     stream_unmark_unflushed(stream);
-    if (stream->timer)
-        event_free(stream->timer);
-    if (stream->writable)
-        event_free(stream->writable);
-    if (stream->readable)
-        event_free(stream->readable);
+    stream_free_events(stream);
     if (stream->sound)
         (void)SSL_shutdown(stream->ssl);
     SSL_free(stream->ssl);
@@ -351,6 +372,15 @@ static void stream_free(struct stream *stream)
     frame_reader_clear(&stream->reader);
     queue_clear(&stream->queue);
     free(stream);
+}
+
+static bool stream_make_events(struct stream *stream)
+{
+    struct event_base *base = stream->host->base;
+    stream->readable = event_new(base, stream->fd, EV_READ | EV_PERSIST, on_readable, stream);
+    stream->writable = event_new(base, stream->fd, EV_WRITE, on_writable, stream);
+    stream->timer = evtimer_new(base, on_timer, stream);
+    return stream->readable && stream->writable && stream->timer;
 }
 
 static struct stream *stream_new(struct stream_host *host, int fd, enum transport_direction direction,
@@ -368,10 +398,7 @@ static struct stream *stream_new(struct stream_host *host, int fd, enum transpor
     stream->fd = fd;
     stream->queue.budget = &host->queue_budget;
     tune_socket(fd);
-    stream->readable = event_new(host->base, fd, EV_READ | EV_PERSIST, on_readable, stream);
-    stream->writable = event_new(host->base, fd, EV_WRITE, on_writable, stream);
-    stream->timer = evtimer_new(host->base, on_timer, stream);
-    if (!stream->readable || !stream->writable || !stream->timer || event_add(stream->readable, NULL)) {
+    if (!stream_make_events(stream) || event_add(stream->readable, NULL)) {
         stream_free(stream);
         return NULL;
     }
@@ -392,8 +419,8 @@ struct stream *stream_new_dialed(struct stream_host *host, int fd, const char *h
     struct stream *stream = stream_new(host, fd, TRANSPORT_DIALED, events, owner);
     if (!stream)
         return NULL;
-    stream->remote = remote;
-    stream->ssl = tls_connect(&host->tls, fd, host_name, ticket);
+    stream->remote = *remote;
+    stream->ssl = tls_connect(host->tls, fd, host_name, ticket);
     if (!stream->ssl) {
         stream_free(stream);
         return NULL;
@@ -402,10 +429,22 @@ struct stream *stream_new_dialed(struct stream_host *host, int fd, const char *h
     return stream;
 }
 
-void stream_set_owner(struct stream *stream, const struct stream_events *events, void *owner)
+bool stream_attach(struct stream *stream, struct stream_host *host, const struct stream_events *events,
+                   void *owner)
 {
+    struct am_err err = {0};
+    stream->host = host;
+    stream->queue.budget = &host->queue_budget;
+    stream->blocked = false;
+    if (!stream_make_events(stream) || stream_send_preface(stream, &err)) {
+        stream_free(stream);
+        return false;
+    }
     stream->events = events;
     stream->owner = owner;
+    stream_become_open(stream);
+    event_active(stream->readable, EV_READ, 0); /* what TLS has read ahead */
+    return true;
 }
 
 enum transport_direction stream_direction(const struct stream *stream)
@@ -415,7 +454,7 @@ enum transport_direction stream_direction(const struct stream *stream)
 
 const struct transport_peer *stream_remote(const struct stream *stream)
 {
-    return stream->remote;
+    return &stream->remote;
 }
 
 uint32_t stream_rtt_us(const struct stream *stream)
@@ -454,6 +493,7 @@ void stream_retire(struct stream *stream)
 
 void stream_close(struct stream *stream, const char *reason)
 {
-    stream->events->closed(stream->owner, stream, reason);
+    if (stream->events)
+        stream->events->closed(stream->owner, stream, reason);
     stream_free(stream);
 }

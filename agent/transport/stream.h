@@ -1,10 +1,12 @@
 /* One TLS connection with another member: handshake, preface, then frames (PROTOCOL section 6).
  *
- *   HANDSHAKE -> PREFACE -> OPEN -> DRAINING
+ *   HANDSHAKE -> PREFACE -> [VERIFIED ->] OPEN -> DRAINING
  *
  * The dialer sends its preface right after the handshake; the acceptor answers with its own only after it has
- * verified the dialer's, so that a stranger learns nothing and costs no signature. Nothing but a preface is
- * accepted before OPEN. A stream that is DRAINING has been replaced: it still receives, for a moment.
+ * verified the dialer's, so that a stranger learns nothing and costs no signature. In between, when nothing
+ * is under way in either direction, an accepted stream moves to the thread that serves the member. Nothing
+ * but a preface is accepted before OPEN. A stream that is DRAINING has been replaced: it still receives, for
+ * a moment.
  *
  * Bounds: 10 s for the handshake and 10 s for the preface; a keepalive every 60 s; closed after 150 s without
  * a byte, or when nothing could be written for 20 s.
@@ -32,7 +34,7 @@ TAILQ_HEAD(stream_list, stream);
 /* What all streams of one worker share. */
 struct stream_host {
     struct event_base *base;
-    struct tls tls;
+    const struct tls *tls; /* of all workers */
     struct address cluster;
     struct bytes32 member_id; /* of this node */
     const struct secret *seed;
@@ -43,11 +45,15 @@ struct stream_host {
 
 /* What a stream tells its owner. */
 struct stream_events {
-    /* Of accepted streams: the member with this id, or NULL when it may not connect. */
-    const struct transport_peer *(*identify)(void *owner, const struct bytes32 *member_id);
+    /* Of accepted streams: copies what is known of the member with this id; false when it may not connect. */
+    bool (*identify)(void *owner, const struct bytes32 *member_id, struct transport_peer *out);
 
-    /* The other side is who it must be. A negative answer with `err` set closes the stream. */
-    int (*open)(void *owner, struct stream *stream, struct am_err *err);
+    /* Of accepted streams: the other side is who it must be, and the stream is detached. It becomes the
+     * callee's, which closes it or passes it on to stream_attach, on any thread. */
+    void (*verified)(void *owner, struct stream *stream);
+
+    /* Of dialed streams: the other side is who it must be. */
+    void (*open)(void *owner, struct stream *stream);
 
     void (*datagram)(void *owner, const uint8_t *data, size_t len);
 
@@ -59,20 +65,21 @@ struct stream_events {
 };
 
 /* Both take the connected socket, also when they fail: NULL means out of memory, and no event follows. No
- * event comes from within. `remote` and `ticket` (tls.h) must live as long as the stream; an accepted stream
- * gets its remote from `identify`. */
+ * event comes from within. `ticket` (tls.h) must live as long as the stream. */
 struct stream *stream_new_accepted(struct stream_host *host, int fd, const struct stream_events *events,
                                    void *owner);
 struct stream *stream_new_dialed(struct stream_host *host, int fd, const char *host_name,
                                  const struct transport_peer *remote, struct tls_ticket *ticket,
                                  const struct stream_events *events, void *owner);
 
-/* Passes the stream on; inside `open` or later. */
-void stream_set_owner(struct stream *stream, const struct stream_events *events, void *owner);
+/* Goes on with a verified stream among the streams of `host`: answers the preface, and it is open. False when
+ * that fails; then the stream is gone, and no event follows. */
+bool stream_attach(struct stream *stream, struct stream_host *host, const struct stream_events *events,
+                   void *owner);
 
 enum transport_direction stream_direction(const struct stream *stream);
 
-/* The member at the other end; NULL for an accepted stream that is not open. */
+/* The member at the other end; of an accepted stream since it is verified. */
 const struct transport_peer *stream_remote(const struct stream *stream);
 
 /* What TCP takes for the round trip, in microseconds; 0 when it does not know. */

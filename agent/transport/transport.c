@@ -3,22 +3,35 @@
 #include <ctype.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/transport/directory.h"
+#include "agent/transport/loopback.h"
 #include "agent/transport/mailbox.h"
 #include "agent/transport/peer.h"
+#include "agent/transport/tls.h"
 #include "agent/transport/worker.h"
+
+/* What the transport has for each worker, beside its mailbox. */
+struct post {
+    struct transport *transport;
+    struct event *report; /* the mailbox has something */
+    struct worker *worker;
+};
 
 struct transport {
     struct transport_callbacks callbacks;
     void *user;
-    struct mailbox mailbox;
-    struct event *report; /* the mailbox has something */
-    struct worker *worker;
+    struct tls tls;
+    struct directory directory;
+    struct worker_team team;
+    struct mailbox mailboxes[TRANSPORT_WORKERS_MAX];
+    struct post posts[TRANSPORT_WORKERS_MAX];
 
-    /* The worker owns and frees the peers. A pointer is here until MAIL_REMOVE is posted, so it is always
+    /* The workers own and free the peers. A pointer is here until MAIL_REMOVE is posted, so it is always
      * good. */
     struct peer *peers[TRANSPORT_PEERS_MAX];
 };
@@ -62,15 +75,17 @@ static void transport_tell(struct transport *transport, uint32_t index, const st
 static void on_report(evutil_socket_t fd, short what, void *user)
 {
     (void)what;
-    struct transport *transport = user;
+    const struct post *post = user;
+    struct transport *transport = post->transport;
+    struct mailbox *mailbox = &transport->mailboxes[post - transport->posts];
     struct mail copy;
     const struct mail *mail;
     mailbox_hear(fd);
-    while ((mail = mailbox_next_report(&transport->mailbox, &copy))) {
+    while ((mail = mailbox_next_report(mailbox, &copy))) {
         if (transport_knows(transport, copy.index, mail))
             transport_tell(transport, copy.index, mail, &copy);
     }
-    const struct mail_refusals refusals = mailbox_take_refusals(&transport->mailbox);
+    const struct mail_refusals refusals = mailbox_take_refusals(mailbox);
     if (refusals.count)
         transport->callbacks.ingress_refused(transport->user, refusals.count, refusals.reason);
 }
@@ -94,7 +109,54 @@ static int config_check(const struct transport_config *config, struct am_err *er
         return am_fail(err, AM_ECONFIG, "gateway domain \"%s\" is not a domain name", config->gateway_domain);
     if (!config->gateway_port || !config->ingress_port || !config->wireguard_port || !config->loopback_port)
         return am_fail(err, AM_ECONFIG, "a port of the transport is 0");
+    if (config->workers > TRANSPORT_WORKERS_MAX)
+        return am_fail(err, AM_ECONFIG, "%u workers are too many: %u at most", config->workers,
+                       TRANSPORT_WORKERS_MAX);
     return 0;
+}
+
+/* One for each CPU that this process may use. */
+static unsigned default_workers(void)
+{
+    cpu_set_t cpus;
+    const int count = sched_getaffinity(0, sizeof(cpus), &cpus) ? 1 : CPU_COUNT(&cpus);
+    return count < TRANSPORT_WORKERS_MAX ? (unsigned)count : TRANSPORT_WORKERS_MAX;
+}
+
+static bool post_open(struct post *post, struct transport *transport, struct event_base *base)
+{
+    struct mailbox *mailbox = &transport->mailboxes[post - transport->posts];
+    if (mailbox_init(mailbox))
+        return false;
+    post->transport = transport;
+    post->report = event_new(base, mailbox->report_fd, EV_READ | EV_PERSIST, on_report, post);
+    return post->report && !event_add(post->report, NULL);
+}
+
+/* Threads start when everything is open: they know each other. False with `err` set. */
+static bool transport_open(struct transport *transport, struct event_base *base, struct am_err *err)
+{
+    const unsigned count = transport->team.size;
+    if (tls_init(&transport->tls, err))
+        return false;
+    for (unsigned i = 0; i < count; i++) {
+        if (!post_open(&transport->posts[i], transport, base)) {
+            am_fail(err, -ENOMEM, "transport: no mailbox: %s", strerror(errno));
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (!(transport->posts[i].worker = worker_new(&transport->team, i, err)))
+            return false;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        const int rc = worker_start(transport->posts[i].worker);
+        if (rc) {
+            am_fail(err, rc, "transport: thread: %s", strerror(-rc));
+            return false;
+        }
+    }
+    return true;
 }
 
 struct transport *transport_new(struct event_base *base, const struct transport_config *config,
@@ -103,34 +165,49 @@ struct transport *transport_new(struct event_base *base, const struct transport_
     if (config_check(config, err))
         return NULL;
     struct transport *transport = calloc(1, sizeof(*transport));
-    int rc = transport ? mailbox_init(&transport->mailbox) : -ENOMEM;
-    if (rc) {
-        am_fail(err, rc, "transport: %s", strerror(-rc));
-        free(transport);
+    if (!transport) {
+        am_fail(err, -ENOMEM, "transport: out of memory");
         return NULL;
     }
     transport->callbacks = *callbacks;
     transport->user = user;
-    transport->report =
-        event_new(base, transport->mailbox.report_fd, EV_READ | EV_PERSIST, on_report, transport);
-    if (!transport->report || event_add(transport->report, NULL))
-        am_fail(err, -ENOMEM, "transport: out of memory");
-    else
-        transport->worker = worker_new(config, &transport->mailbox, err);
-    if (transport->worker)
+    transport->team = (struct worker_team){.config = config,
+                                           .tls = &transport->tls,
+                                           .directory = &transport->directory,
+                                           .mailboxes = transport->mailboxes,
+                                           .size = config->workers ? config->workers : default_workers()};
+    directory_init(&transport->directory);
+    const bool ok = transport_open(transport, base, err);
+    transport->team.config = NULL;
+    if (ok)
         return transport;
     transport_free(transport);
     return NULL;
+}
+
+static void post_close(struct post *post)
+{
+    if (!post->transport)
+        return;
+    if (post->report)
+        event_free(post->report);
+    mailbox_clear(&post->transport->mailboxes[post - post->transport->posts]);
 }
 
 void transport_free(struct transport *transport)
 {
     if (!transport)
         return;
-    worker_free(transport->worker);
-    if (transport->report)
-        event_free(transport->report);
-    mailbox_clear(&transport->mailbox);
+    for (unsigned i = 0; i < transport->team.size; i++) {
+        if (transport->posts[i].worker)
+            worker_stop(transport->posts[i].worker);
+    }
+    for (unsigned i = 0; i < transport->team.size; i++)
+        worker_free(transport->posts[i].worker);
+    for (unsigned i = 0; i < transport->team.size; i++)
+        post_close(&transport->posts[i]);
+    directory_clear(&transport->directory);
+    tls_clear(&transport->tls);
     free(transport);
 }
 
@@ -139,11 +216,9 @@ static struct peer *transport_peer_at(const struct transport *transport, uint32_
     return index < TRANSPORT_PEERS_MAX ? transport->peers[index] : NULL;
 }
 
-static bool peers_equal(const struct transport_peer *a, const struct transport_peer *b)
+static struct mailbox *transport_mailbox_of(struct transport *transport, uint32_t index)
 {
-    return bytes32_equal(&a->member_id, &b->member_id) &&
-           address_equal(&a->member_contract, &b->member_contract) &&
-           bytes32_equal(&a->ed25519_pubkey, &b->ed25519_pubkey);
+    return &transport->mailboxes[loopback_worker_of_index(index, transport->team.size)];
 }
 
 int transport_set_peer(struct transport *transport, const struct transport_peer *info)
@@ -151,15 +226,15 @@ int transport_set_peer(struct transport *transport, const struct transport_peer 
     if (info->index >= TRANSPORT_PEERS_MAX)
         return -EINVAL;
     struct peer *known = transport->peers[info->index];
-    if (known && peers_equal(&known->info, info))
+    if (known && peer_is(known, info))
         return 0;
     struct peer *peer = peer_new(info);
     if (!peer)
         return -ENOMEM;
     transport_remove_peer(transport, info->index);
     transport->peers[info->index] = peer;
-    mailbox_command(&transport->mailbox, &peer->mail, MAIL_ADD);
-    return 0;
+    mailbox_command(transport_mailbox_of(transport, info->index), &peer->mail, MAIL_ADD);
+    return directory_add(&transport->directory, &peer->info);
 }
 
 void transport_remove_peer(struct transport *transport, uint32_t index)
@@ -168,7 +243,8 @@ void transport_remove_peer(struct transport *transport, uint32_t index)
     if (!peer)
         return;
     transport->peers[index] = NULL;
-    mailbox_command(&transport->mailbox, &peer->mail, MAIL_REMOVE);
+    directory_remove(&transport->directory, &peer->info);
+    mailbox_command(transport_mailbox_of(transport, index), &peer->mail, MAIL_REMOVE);
 }
 
 static int transport_command(struct transport *transport, uint32_t index, enum mail_command command)
@@ -176,7 +252,7 @@ static int transport_command(struct transport *transport, uint32_t index, enum m
     struct peer *peer = transport_peer_at(transport, index);
     if (!peer)
         return -ENOENT;
-    mailbox_command(&transport->mailbox, &peer->mail, command);
+    mailbox_command(transport_mailbox_of(transport, index), &peer->mail, command);
     return 0;
 }
 

@@ -2,9 +2,9 @@
  *
  *   WireGuard <-UDP on lo-> loopback socket <-> peer <-> stream <-TLS-> gateway <-TLS-> the other member
  *
- * WireGuard sees every peer at an address of its own (loopback.h) and never learns which stream carries it. A
- * worker thread owns all sockets; this header is its only surface and belongs to the control thread, on which
- * all callbacks run too. Commands and reports are flags in a mailbox per peer, so nothing here blocks,
+ * WireGuard sees every peer at an address of its own (loopback.h) and never learns which stream carries it.
+ * Worker threads own all sockets; this header is their only surface and belongs to the control thread, on
+ * which all callbacks run too. Commands and reports are flags in a mailbox per peer, so nothing here blocks,
  * allocates per command, or can grow beyond the number of peers.
  *
  * The transport performs and reports. Who dials, when, and when again, is decided by the caller (agent/core).
@@ -26,6 +26,7 @@ struct transport;
 #define TRANSPORT_INGRESS_PORT 51900  /* where the gateway connects to: TCP */
 #define TRANSPORT_GATEWAY_PORT 443    /* where the gateway listens */
 #define TRANSPORT_HOST_SIZE 254       /* room for a host name and its NUL */
+#define TRANSPORT_WORKERS_MAX 4
 
 /* The strings are copied. */
 struct transport_config {
@@ -38,6 +39,7 @@ struct transport_config {
     uint16_t ingress_port;   /* TRANSPORT_INGRESS_PORT, the same on all members: it is in their host names */
     uint16_t wireguard_port; /* of the local device; only datagrams from this port are taken */
     uint16_t loopback_port;  /* TRANSPORT_LOOPBACK_PORT */
+    unsigned workers; /* threads, TRANSPORT_WORKERS_MAX at most; 0: one for each CPU, as far as that goes */
 };
 
 struct transport_peer {
@@ -84,13 +86,13 @@ struct transport_counters {
     uint32_t rtt_us;            /* to the gateway, as TCP saw it in the last second of traffic; 0: never */
 };
 
-/* Opens the loopback socket and the ingress, starts the worker thread. Reports arrive through `base`, which
+/* Opens the loopback socket and the ingress, starts the worker threads. Reports arrive through `base`, which
  * must outlive the transport. Returns NULL with `err` set when an address, a port or a setting can not be
  * used. */
 struct transport *transport_new(struct event_base *base, const struct transport_config *config,
                                 const struct transport_callbacks *callbacks, void *user, struct am_err *err);
 
-/* Closes every stream, stops the thread. NULL is allowed. No callback follows. */
+/* Closes every stream, stops the threads. NULL is allowed. No callback follows. */
 void transport_free(struct transport *transport);
 
 /* Makes a member known: from now on it may connect and be dialed. A peer already known under this index keeps

@@ -1,13 +1,9 @@
 #include "agent/transport/turn.h"
 
 #include <sched.h>
-#include <stdint.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#define TURN_NS 100000
-#define TURN_HASTE 10 /* less nice than the process by this */
 
 /* sched_setattr(2). The kernel's own declaration can not be included beside the C library's <sched.h>. */
 struct turn_attributes {
@@ -21,16 +17,12 @@ struct turn_attributes {
     uint64_t period_ns;
 };
 
-static int turn_request(int nice)
+void turn_shorten(void)
 {
-    struct turn_attributes attributes = {
-        .size = sizeof(attributes), .policy = SCHED_OTHER, .nice = nice, .runtime_ns = TURN_NS};
-    return (int)syscall(SYS_sched_setattr, 0, &attributes, 0);
-}
-
-void turn_hasten(void)
-{
-    const int nice = getpriority(PRIO_PROCESS, 0); /* of this thread */
-    if (turn_request(nice - TURN_HASTE))
-        (void)turn_request(nice);
+    const struct turn_attributes attributes = {
+        .size = sizeof(attributes),
+        .policy = SCHED_OTHER,
+        .nice = getpriority(PRIO_PROCESS, 0), /* of this thread, as it is */
+        .runtime_ns = TURN_NS};
+    (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
 }

@@ -2,9 +2,13 @@
 #ifndef AGENT_TRANSPORT_TURN_H
 #define AGENT_TRANSPORT_TURN_H
 
-/* Asks short and early turns for the calling thread: a woken thread otherwise waits until one that computes
- * has used up its turn, which takes milliseconds. Short turns need no privilege and Linux 6.12; going first
- * needs CAP_SYS_NICE or a limit that allows it. What is not granted is done without. */
-void turn_hasten(void);
+#include <stdint.h>
+
+#define TURN_NS UINT64_C(100000)
+
+/* Asks for turns of TURN_NS for the calling thread. Short turns come early: a woken thread otherwise waits
+ * until one that computes has used up its turn, which takes milliseconds. Needs no privilege but Linux 6.12,
+ * and does nothing before. */
+void turn_shorten(void);
 
 #endif

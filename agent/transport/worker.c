@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <search.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 
 #include "agent/transport/bridge.h"
 #include "agent/transport/ingress.h"
+#include "agent/transport/loopback.h"
 #include "agent/transport/peer.h"
 #include "agent/transport/turn.h"
 
@@ -21,46 +21,28 @@ struct worker {
     struct event_base *base;
     struct event *command; /* the mailbox has something */
     struct event *refusals_due;
+    const struct worker_team *team;
+    unsigned number;
     struct mailbox *mailbox;
     struct peer_host host;
-    struct ingress *ingress;
+    struct ingress *ingress; /* of the first worker */
     pthread_t thread;
     bool running;
-    void *by_member_id; /* search tree of struct transport_peer */
     struct peer *by_index[TRANSPORT_PEERS_MAX];
     uint64_t refusals;
     char refusal_reason[MAIL_REASON_SIZE];
 };
 
-static int compare_member_ids(const void *a, const void *b)
-{
-    const struct transport_peer *left = a;
-    const struct transport_peer *right = b;
-    return memcmp(left->member_id.b, right->member_id.b, sizeof(left->member_id.b));
-}
-
-static const struct transport_peer *worker_find(const struct worker *worker, const struct bytes32 *member_id)
-{
-    const struct transport_peer key = {.member_id = *member_id};
-    const struct transport_peer *const *found = tfind(&key, &worker->by_member_id, compare_member_ids);
-    return found ? *found : NULL;
-}
-
 static void worker_add_peer(struct worker *worker, struct peer *peer)
 {
     peer->host = &worker->host;
     worker->by_index[peer->info.index] = peer;
-    /* A member id that is there already stays with the peer that has it: it connects, this one can be dialed.
-     */
-    (void)tsearch(&peer->info, &worker->by_member_id, compare_member_ids);
 }
 
 static void worker_remove_peer(struct worker *worker, struct peer *peer)
 {
     peer_hangup(peer, "the member is removed");
     mailbox_withdraw(worker->mailbox, &peer->mail);
-    if (worker_find(worker, &peer->info.member_id) == &peer->info)
-        (void)tdelete(&peer->info, &worker->by_member_id, compare_member_ids);
     if (worker->by_index[peer->info.index] == peer)
         worker->by_index[peer->info.index] = NULL;
     peer_free(peer);
@@ -88,15 +70,32 @@ static void worker_read_commands(struct worker *worker)
         worker_obey(worker, (struct peer *)(void *)((char *)mail - offsetof(struct peer, mail)), commands);
 }
 
+/* Commands first: who was known when the stream was verified is known here then, unless removed meanwhile. */
+static void worker_adopt_streams(struct worker *worker)
+{
+    struct stream *stream;
+    while ((stream = mailbox_next_stream(worker->mailbox))) {
+        worker_read_commands(worker);
+        const struct transport_peer *remote = stream_remote(stream);
+        struct peer *peer = worker->by_index[remote->index];
+        if (peer && peer_is(peer, remote))
+            peer_adopt_stream(peer, stream);
+        else
+            stream_close(stream, "the member is removed");
+    }
+}
+
 static void on_command(evutil_socket_t fd, short what, void *user)
 {
     (void)what;
     struct worker *worker = user;
     mailbox_hear(fd);
-    if (mailbox_is_stopped(worker->mailbox))
+    if (mailbox_is_stopped(worker->mailbox)) {
         event_base_loopbreak(worker->base);
-    else
-        worker_read_commands(worker);
+        return;
+    }
+    worker_read_commands(worker);
+    worker_adopt_streams(worker);
 }
 
 static void on_wireguard_datagram(void *user, uint32_t index, const uint8_t *data, size_t len,
@@ -123,15 +122,10 @@ static void on_wireguard_handed(void *user, uint32_t index, uint64_t count, uint
 static const struct bridge_events bridge_events = {
     .datagram = on_wireguard_datagram, .batch_end = on_wireguard_batch_end, .handed = on_wireguard_handed};
 
-static const struct transport_peer *on_identify(void *user, const struct bytes32 *member_id)
+static bool on_identify(void *user, const struct bytes32 *member_id, struct transport_peer *out)
 {
-    return worker_find(user, member_id);
-}
-
-static void on_admit(void *user, struct stream *stream)
-{
-    struct worker *worker = user;
-    peer_adopt_stream(worker->by_index[stream_remote(stream)->index], stream);
+    const struct worker *worker = user;
+    return directory_find(worker->team->directory, member_id, out);
 }
 
 static void on_refuse(void *user, const char *reason)
@@ -142,6 +136,16 @@ static void on_refuse(void *user, const char *reason)
     snprintf(worker->refusal_reason, sizeof(worker->refusal_reason), "%s", reason);
     if (!evtimer_pending(worker->refusals_due, NULL))
         evtimer_add(worker->refusals_due, &delay);
+}
+
+static void on_admit(void *user, struct stream *stream)
+{
+    struct worker *worker = user;
+    const unsigned number = loopback_worker_of_index(stream_remote(stream)->index, worker->team->size);
+    if (mailbox_hand_over(&worker->team->mailboxes[number], stream))
+        return;
+    on_refuse(worker, "too many streams wait for their worker");
+    stream_close(stream, "too many streams wait for their worker");
 }
 
 static void on_refusals_due(evutil_socket_t fd, short what, void *user)
@@ -167,65 +171,71 @@ static struct event_base *loop_new(void)
     return base;
 }
 
-static int worker_open_loop(struct worker *worker, struct am_err *err)
+static bool worker_open_loop(struct worker *worker)
 {
     worker->base = loop_new();
     if (!worker->base)
-        return am_fail(err, -ENOMEM, "transport: no event loop");
+        return false;
     worker->command =
         event_new(worker->base, worker->mailbox->command_fd, EV_READ | EV_PERSIST, on_command, worker);
     worker->refusals_due = evtimer_new(worker->base, on_refusals_due, worker);
     worker->host.resolver = resolver_new(worker->base);
-    if (!worker->command || event_add(worker->command, NULL) || !worker->refusals_due ||
-        !worker->host.resolver)
-        return am_fail(err, -ENOMEM, "transport: out of memory");
-    return 0;
+    return worker->command && !event_add(worker->command, NULL) && worker->refusals_due &&
+           worker->host.resolver;
 }
 
-static int worker_open(struct worker *worker, const struct transport_config *config, struct am_err *err)
+static bool worker_open_host(struct worker *worker)
 {
+    const struct transport_config *config = worker->team->config;
     struct peer_host *host = &worker->host;
     struct stream_host *streams = &host->streams;
-    int rc = worker_open_loop(worker, err);
-    if (rc)
-        return rc;
     host->mailbox = worker->mailbox;
     host->gateway_port = config->gateway_port;
     host->ingress_port = config->ingress_port;
+    host->dial_pacer.sharers = worker->team->size;
     if (config->gateway_domain)
         snprintf(host->gateway_domain, sizeof(host->gateway_domain), "%s", config->gateway_domain);
     streams->base = worker->base;
+    streams->tls = worker->team->tls;
     streams->cluster = config->cluster;
     streams->member_id = config->member_id;
     streams->seed = config->seed;
-    streams->queue_budget = QUEUES_SIZE_MAX;
+    streams->queue_budget = QUEUES_SIZE_MAX / worker->team->size;
     TAILQ_INIT(&streams->unflushed);
-    if (peer_host_init(host))
-        return am_fail(err, -ENOMEM, "transport: out of memory");
-    rc = tls_init(&streams->tls, err);
-    if (rc)
-        return rc;
-    struct am_err cause = {0};
-    host->bridge = bridge_new(worker->base, config->loopback_port, config->wireguard_port, &bridge_events,
-                              worker, &cause);
-    if (host->bridge)
-        worker->ingress = ingress_new(streams, config->ingress_address, config->ingress_port, &ingress_events,
-                                      worker, &cause);
-    return worker->ingress ? 0 : am_fail(err, cause.code, "%s", cause.text);
+    return !peer_host_init(host);
+}
+
+static bool worker_open(struct worker *worker, struct am_err *err)
+{
+    const struct transport_config *config = worker->team->config;
+    struct peer_host *host = &worker->host;
+    if (!worker_open_loop(worker) || !worker_open_host(worker)) {
+        am_fail(err, -ENOMEM, "transport: out of memory");
+        return false;
+    }
+    const struct bridge_place place = {config->loopback_port, config->wireguard_port, worker->number,
+                                       worker->team->size};
+    host->bridge = bridge_new(worker->base, &place, &bridge_events, worker, err);
+    if (!host->bridge || worker->number)
+        return host->bridge;
+    worker->ingress = ingress_new(&host->streams, config->ingress_address, config->ingress_port,
+                                  &ingress_events, worker, err);
+    return worker->ingress;
 }
 
 static void *worker_run(void *user)
 {
     struct worker *worker = user;
-    turn_hasten();
+    turn_shorten();
     event_base_dispatch(worker->base);
     return NULL;
 }
 
 /* The thread inherits the mask: signals, SIGPIPE among them, are the control thread's. A refused system call is
  * the thread's own. */
-static int worker_start(struct worker *worker, struct am_err *err)
+int worker_start(struct worker *worker)
 {
+    char name[16];
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
@@ -234,21 +244,33 @@ static int worker_start(struct worker *worker, struct am_err *err)
     const int rc = pthread_create(&worker->thread, NULL, worker_run, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc)
-        return am_fail(err, -rc, "transport: thread: %s", strerror(rc));
-    pthread_setname_np(worker->thread, "am-transport");
+        return -rc;
+    snprintf(name, sizeof(name), "am-transport-%u", worker->number);
+    pthread_setname_np(worker->thread, name);
     worker->running = true;
     return 0;
 }
 
-struct worker *worker_new(const struct transport_config *config, struct mailbox *mailbox, struct am_err *err)
+void worker_stop(struct worker *worker)
+{
+    if (!worker->running)
+        return;
+    mailbox_stop(worker->mailbox);
+    pthread_join(worker->thread, NULL);
+    worker->running = false;
+}
+
+struct worker *worker_new(const struct worker_team *team, unsigned number, struct am_err *err)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
     if (!worker) {
         am_fail(err, -ENOMEM, "transport: out of memory");
         return NULL;
     }
-    worker->mailbox = mailbox;
-    if (!worker_open(worker, config, err) && !worker_start(worker, err))
+    worker->team = team;
+    worker->number = number;
+    worker->mailbox = &team->mailboxes[number];
+    if (worker_open(worker, err))
         return worker;
     worker_free(worker);
     return NULL;
@@ -270,13 +292,12 @@ static void worker_free_loop(struct worker *worker)
 
 void worker_free(struct worker *worker)
 {
+    struct stream *stream;
     if (!worker)
         return;
-    if (worker->running) {
-        mailbox_stop(worker->mailbox);
-        pthread_join(worker->thread, NULL);
-    }
     worker_read_commands(worker);
+    while ((stream = mailbox_next_stream(worker->mailbox)))
+        stream_close(stream, "this node stops");
     for (size_t i = 0; i < TRANSPORT_PEERS_MAX; i++) {
         if (worker->by_index[i])
             worker_remove_peer(worker, worker->by_index[i]);
@@ -284,6 +305,5 @@ void worker_free(struct worker *worker)
     ingress_free(worker->ingress);
     bridge_free(worker->host.bridge);
     worker_free_loop(worker);
-    tls_clear(&worker->host.streams.tls);
     free(worker);
 }

@@ -2,35 +2,18 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { encodeFunctionData, numberToHex } from "viem";
+import { encodeFunctionData } from "viem";
 import { contractAbi, sendAll } from "../devnet/lib/deploy.mjs";
 import { indexerHealth, indexerMetric } from "../devnet/lib/indexer.mjs";
-import { meshctl } from "../devnet/lib/node.mjs";
 import { waitFor } from "../devnet/lib/run.mjs";
 import { startService, stopService } from "../devnet/lib/services.mjs";
 import { RPC_URL } from "../devnet/lib/topology.mjs";
 import { jsonRpc } from "../devnet/lib/world.mjs";
 import { cluster, deployment, instance, nodes } from "./lib/mesh.mjs";
+import { allowCodes, askAll, awaitCaughtUp, pushesGrewBy, subscriptions } from "./lib/subscriptions.mjs";
 import { readCluster } from "./lib/witness.mjs";
 
-const ask = (what) => Promise.all(nodes().map((node) => meshctl(instance, node, what).then(([answer]) => answer)));
-const subscriptions = () => ask("indexer");
-const registryVersions = async () => (await ask("status")).map(({ registry_version: version }) => version);
-
-const awaitCaughtUp = () => waitFor("all nodes to be caught up", async () =>
-  (await subscriptions()).every(({ state }) => state === "caught up"), { timeoutMs: 90_000 });
-
-// The cluster's owner allows a code: an event that changes nothing for the mesh.
-let codes = Date.now();
-const allowCodes = (count) => sendAll(instance, Array.from({ length: count }, () => ({
-  to: cluster,
-  data: encodeFunctionData({
-    abi: contractAbi("DstackFacet"), functionName: "addComposeHash", args: [numberToHex(codes++, { size: 32 })],
-  }),
-})));
-
-const pushesGrewBy = (before, count) => waitFor(`${count} pushes to each node`, async () =>
-  (await subscriptions()).every(({ pushes }, i) => pushes >= before[i].pushes + count), { timeoutMs: 60_000 });
+const registryVersions = async () => (await askAll("status")).map(({ registry_version: version }) => version);
 
 test("indexer: every node is subscribed to the indexer that the registry names", async () => {
   await awaitCaughtUp();
@@ -91,7 +74,7 @@ test("indexer: without it the nodes find changes by polling alone", async () => 
   await stopService(instance, "indexer");
   await waitFor("the nodes to notice", async () =>
     (await subscriptions()).every(({ state }) => state !== "caught up"), { timeoutMs: 60_000 });
-  (await ask("status")).forEach(({ phase }) => assert.equal(phase, "healthy"));
+  (await askAll("status")).forEach(({ phase }) => assert.equal(phase, "healthy"));
   await startService(instance, "indexer", deployment);
   await awaitCaughtUp();
 });

@@ -5,40 +5,23 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { encodeFunctionData, keccak256 } from "viem";
-import { contractAbi, deployMembers, sendAll } from "../devnet/lib/deploy.mjs";
-import { agentLog, agentPid, meshctl, recordNode, startNode, stopNode } from "../devnet/lib/node.mjs";
+import { deployMembers } from "../devnet/lib/deploy.mjs";
+import { agentLog, agentPid, recordNode, startNode, stopNode } from "../devnet/lib/node.mjs";
 import { waitFor } from "../devnet/lib/run.mjs";
 import { awaitHealthy } from "../devnet/lib/up.mjs";
-import { healthz, keyholderFirst, recordOf, registry } from "./lib/checks.mjs";
+import { assertSameKey, healthz, keyholderFirst, removeMember } from "./lib/checks.mjs";
 import { cluster, deployment, instance, nodes, recordFigure } from "./lib/mesh.mjs";
-import { readCluster } from "./lib/witness.mjs";
 
 const ACQUIRED_MS = 60_000;
 const stateFolder = (node) => join(instance.nodes, node.name);
 const mentions = (node, text) => readFileSync(agentLog(instance, node), "utf8").split(text).length - 1;
 
-async function keyOf(node) {
-  const [key] = await meshctl(instance, node, "csk", "--yes");
-  return key;
-}
-
-// Every node gives the same key, whose hash is the contract's commitment to the present generation.
-async function assertSameKey(members) {
-  const generation = Number(await readCluster(instance, cluster, "cskGeneration"));
-  const commitment = await readCluster(instance, cluster, "cskCommitment");
-  for (const node of members) {
-    const key = await keyOf(node);
-    assert.equal(key.generation, generation, node.name);
-    assert.equal(keccak256(key.key), commitment, node.name);
-  }
-  return (await keyOf(members[0])).key;
-}
+const sameKey = (members) => assertSameKey(instance, cluster, members);
 
 let key;
 
 test("key: all nodes hold the key that the chain has a commitment to", async () => {
-  key = await assertSameKey(nodes());
+  key = await sameKey(nodes());
   for (const node of nodes()) {
     const { body } = await healthz(instance, node);
     assert.equal(body.csk_acquired, true);
@@ -54,7 +37,7 @@ test("key: an agent that is killed costs the others nothing, and finds its key i
   await startNode(instance, victim);
   await awaitHealthy(instance, [victim]);
   assert.equal(mentions(victim, "csk.loaded"), loaded + 1);
-  assert.equal(await assertSameKey(nodes()), key);
+  assert.equal(await sameKey(nodes()), key);
 });
 
 const LOSSES = [
@@ -70,7 +53,7 @@ for (const [who, place, event] of LOSSES) {
     await startNode(instance, node);
     await awaitHealthy(instance, [node]);
     assert.equal(mentions(node, event), before + 1);
-    assert.equal(await assertSameKey(nodes()), key);
+    assert.equal(await sameKey(nodes()), key);
   });
 }
 
@@ -87,7 +70,7 @@ test("key: a corrupt cache is set aside, and the key pulled", async () => {
   await startNode(instance, node);
   await awaitHealthy(instance, [node]);
   assert.ok(readdirSync(stateFolder(node)).some((file) => file.endsWith(".corrupt")));
-  assert.equal(await assertSameKey(nodes()), key);
+  assert.equal(await sameKey(nodes()), key);
 });
 
 test("key: a node that joins after the originator died gets the key from the others", async () => {
@@ -100,20 +83,14 @@ test("key: a node that joins after the originator died gets the key from the oth
   await startNode(instance, newcomer);
   await awaitHealthy(instance, [newcomer, ...others]);
   recordFigure(instance, "join_without_originator_seconds", ((Date.now() - started) / 1000).toFixed(1));
-  assert.equal(await assertSameKey([newcomer, ...others]), key);
+  assert.equal(await sameKey([newcomer, ...others]), key);
 });
 
 test("key: a removed member never sees the next key, and the others have it soon", async () => {
   const [removed, ...others] = await keyholderFirst(instance, cluster, nodes());
-  const members = await registry(instance, cluster);
-  const data = encodeFunctionData({
-    abi: contractAbi("AttestFacet"),
-    functionName: "removeMember",
-    args: [recordOf(members, removed).memberId],
-  });
   const started = Date.now();
-  await sendAll(instance, [{ to: cluster, data }]);
-  const everywhere = () => assertSameKey(others);
+  await removeMember(instance, cluster, removed);
+  const everywhere = () => sameKey(others);
   const next = await waitFor("the next key on every node", everywhere, { timeoutMs: ACQUIRED_MS });
   recordFigure(instance, "key_rotation_seconds", ((Date.now() - started) / 1000).toFixed(1));
   assert.notEqual(next, key);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { agentPid, meshctl } from "../devnet/lib/node.mjs";
+import { agentLog, agentPid, meshctl } from "../devnet/lib/node.mjs";
 import { assertAllPing, assertDeviceAgrees, healthz, recordOf, registry } from "./lib/checks.mjs";
 import { cluster, instance, nodes, recordFigure } from "./lib/mesh.mjs";
 import { nodeKeys, readCluster } from "./lib/witness.mjs";
@@ -49,6 +49,18 @@ for (const node of nodes()) {
     assert.deepEqual(listed, expected);
   });
 }
+
+// When a line of a node's log was written first, in milliseconds.
+const loggedAt = (node, text) =>
+  Date.parse(readFileSync(agentLog(instance, node), "utf8").split("\n").find((line) => line.includes(text)).split(" ")[0]);
+
+test("mesh: a node is healthy soon after the receipt of its registration", () => {
+  const seconds = nodes().map(
+    (node) => (loggedAt(node, "phase=healthy") - loggedAt(node, "operation.included purpose=registration")) / 1000,
+  );
+  recordFigure(instance, "receipt_to_healthy_seconds", seconds.map((one) => one.toFixed(1)).join(" "));
+  assert.ok(seconds.every((one) => one > 0));
+});
 
 test(
   "mesh: an agent is at most 12 MB resident",

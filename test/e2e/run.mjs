@@ -14,10 +14,16 @@ const SCENARIOS = [
   "gateway",
   "join",
   "witness",
+  "message",
   "sponsor",
+  "policy",
   "indexer",
+  "distrust",
+  "flood",
   "refusal",
   "key",
+  "intake",
+  "container",
 ];
 
 const wanted = process.argv.slice(2);

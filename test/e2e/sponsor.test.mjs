@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { encodeFunctionData, keccak256, toHex } from "viem";
 import { chainClient } from "../devnet/lib/chain.mjs";
 import { contractAbi, sendAll } from "../devnet/lib/deploy.mjs";
@@ -48,18 +48,13 @@ const KINDS = [
   ["pimlico", () => ({ BUNDLER_URL: vendor, SPONSOR: "pimlico=sp_test" }), payByPimlico],
 ];
 
-// Goes on while the other tests run, and ends with the last but one.
-let outage;
-test("sponsor: in the middle of a registration, sponsor and bundler go away", async () => {
+async function outlastOutage() {
   const bundler = await startVendor(instance, deployment, FAILING_PORT);
-  let begin;
-  const begun = new Promise((resolve) => (begin = resolve));
-  const work = aSpare(async (spare, state) => {
+  await aSpare(async (spare, state) => {
     const overrides = { BUNDLER_URL: bundler, SPONSOR: "pimlico=sp_test" };
     const agent = await startWrongAgent(instance, spare, { ...state, ...overrides }, /"step":"sponsoring"/);
     try {
       await stopVendor(instance, FAILING_PORT);
-      begin();
       await sleep(OUTAGE_MS);
       assert.ok(!agent.lines.some((line) => INCLUDED.test(line)), "not included while nobody was there");
       await startVendor(instance, deployment, FAILING_PORT);
@@ -73,54 +68,6 @@ test("sponsor: in the middle of a registration, sponsor and bundler go away", as
       await stopVendor(instance, FAILING_PORT);
     }
     await assertRegisteredOnce(spare);
-  });
-  outage = work.then(
-    () => null,
-    (error) => error,
-  );
-  await Promise.race([begun, work]);
-});
-
-for (const [kind, overrides, payer] of KINDS) {
-  test(`sponsor: ${kind} pays for a registration, a key and an envelope`, () =>
-    aSpare(async (spare, state) => {
-      const agent = await startWrongAgent(instance, spare, { ...state, ...overrides() }, INCLUDED);
-      try {
-        await assertRegisteredOnce(spare);
-        const [operation, ...others] = await meshctl(instance, spare, "ops");
-        assert.deepEqual(others, []);
-        assert.equal(operation.purpose, "registration");
-        assert.equal(operation.outcome, "included");
-        assert.equal(operation.sends, 1);
-        assert.match(operation.sponsor, new RegExp(`^${kind} `));
-        assert.ok(operation.gas_used > 100_000 && BigInt(operation.cost_wei) > 0n);
-        recordFigure(instance, `registration_gas_${kind}`, operation.gas_used);
-      } finally {
-        assert.equal(await agent.stop(), 0);
-      }
-      await assertPaysForKeyAndEnvelope(spare, payer(vendor));
-    }));
-
-  test(`sponsor: ${kind} pays for the commitment to a new shared key`, async () => {
-    const [keyholder] = await keyholderFirst(instance, cluster, nodes());
-    await stopNode(instance, keyholder);
-    await startAgent(instance, keyholder, overrides());
-    await sendAll(instance, [{ to: cluster, data: callOf("rotateCsk") }]);
-    const operation = await waitFor(
-      "the commitment",
-      async () => {
-        const operations = await meshctl(instance, keyholder, "ops");
-        return operations.find(
-          ({ purpose, outcome }) => purpose === "CSK commitment" && outcome === "included",
-        );
-      },
-      { timeoutMs: COMMITTED_MS },
-    );
-    assert.match(operation.sponsor, new RegExp(`^${kind} `));
-    assert.notEqual(BigInt(await readCluster(instance, cluster, "cskCommitment")), 0n);
-    await stopNode(instance, keyholder);
-    await startNode(instance, keyholder);
-    await awaitHealthy(instance, nodes(), { timeoutMs: COMMITTED_MS });
   });
 }
 
@@ -140,50 +87,96 @@ async function assertPaysForKeyAndEnvelope(spare, pay) {
   assert.equal(published, wgPubKey);
 }
 
-test("sponsor: one that fails is passed over for the next", () =>
-  aSpare(async (spare, state) => {
-    const overrides = { BUNDLER_URL: vendor, SPONSOR: "erc7677=http://10.99.0.1:9,pimlico=sp_test" };
-    const agent = await startWrongAgent(instance, spare, { ...state, ...overrides }, INCLUDED);
-    await agent.stop();
-    assert.match(agent.line, /pimlico sp_test/);
-    await assertRegisteredOnce(spare);
-  }));
+describe("sponsor", { concurrency: true }, () => {
+  test("sponsor: a minute without sponsor and bundler, in the middle of a registration, loses nothing", () =>
+    outlastOutage());
 
-test("sponsor: one that denies for good is not asked again at once, and the reason is shown", () =>
-  aSpare(async (spare, state) => {
-    const overrides = { BUNDLER_URL: vendor, SPONSOR: 'alchemy=policy-1#{"webhookData":"wrong"}' };
-    const asked = () =>
-      vendorRequests(instance, VENDOR_PORT).filter((method) => method.startsWith("alchemy_")).length;
-    const asksBefore = asked();
-    const agent = await startWrongAgent(instance, spare, { ...state, ...overrides }, /token_wrong/);
-    try {
-      await sleep(8_000);
-      const [operation] = await meshctl(instance, spare, "ops");
-      assert.equal(operation.outcome, "denied");
-      assert.match(operation.problem, /token_wrong/);
-      assert.ok(operation.attempts > 1, "the node goes on trying");
-      assert.equal(asked() - asksBefore, 1, "the sponsor is left alone");
-    } finally {
-      await agent.stop();
+  describe("sponsor: meanwhile", { concurrency: 1 }, () => {
+    for (const [kind, overrides, payer] of KINDS) {
+      test(`sponsor: ${kind} pays for a registration, a key and an envelope`, () =>
+        aSpare(async (spare, state) => {
+          const agent = await startWrongAgent(instance, spare, { ...state, ...overrides() }, INCLUDED);
+          try {
+            await assertRegisteredOnce(spare);
+            const [operation, ...others] = await meshctl(instance, spare, "ops");
+            assert.deepEqual(others, []);
+            assert.equal(operation.purpose, "registration");
+            assert.equal(operation.outcome, "included");
+            assert.equal(operation.sends, 1);
+            assert.match(operation.sponsor, new RegExp(`^${kind} `));
+            assert.ok(operation.gas_used > 100_000 && BigInt(operation.cost_wei) > 0n);
+            recordFigure(instance, `registration_gas_${kind}`, operation.gas_used);
+          } finally {
+            assert.equal(await agent.stop(), 0);
+          }
+          await assertPaysForKeyAndEnvelope(spare, payer(vendor));
+        }));
+
+      test(`sponsor: ${kind} pays for the commitment to a new shared key`, async () => {
+        const [keyholder] = await keyholderFirst(instance, cluster, nodes());
+        await stopNode(instance, keyholder);
+        await startAgent(instance, keyholder, overrides());
+        await sendAll(instance, [{ to: cluster, data: callOf("rotateCsk") }]);
+        const operation = await waitFor(
+          "the commitment",
+          async () => {
+            const operations = await meshctl(instance, keyholder, "ops");
+            return operations.find(
+              ({ purpose, outcome }) => purpose === "CSK commitment" && outcome === "included",
+            );
+          },
+          { timeoutMs: COMMITTED_MS },
+        );
+        assert.match(operation.sponsor, new RegExp(`^${kind} `));
+        assert.notEqual(BigInt(await readCluster(instance, cluster, "cskCommitment")), 0n);
+        await stopNode(instance, keyholder);
+        await startNode(instance, keyholder);
+        await awaitHealthy(instance, nodes(), { timeoutMs: COMMITTED_MS });
+      });
     }
-  }));
 
-test("sponsor: an agent that is killed before its receipt finds it and sends nothing", () =>
-  aSpare(async (spare, state) => {
-    const killed = await startWrongAgent(instance, spare, state, /"step":"waiting"/);
-    await killed.stop("KILL");
-    assert.ok(!killed.lines.some((line) => INCLUDED.test(line)), "it was killed before the receipt");
-    const agent = await startWrongAgent(instance, spare, state, INCLUDED);
-    await agent.stop();
-    assert.ok(
-      !agent.lines.some((line) => /"step":"(sponsoring|sending)"/.test(line)),
-      agent.lines.join("\n"),
-    );
-    await assertRegisteredOnce(spare);
-  }));
+    test("sponsor: one that fails is passed over for the next", () =>
+      aSpare(async (spare, state) => {
+        const overrides = { BUNDLER_URL: vendor, SPONSOR: "erc7677=http://10.99.0.1:9,pimlico=sp_test" };
+        const agent = await startWrongAgent(instance, spare, { ...state, ...overrides }, INCLUDED);
+        await agent.stop();
+        assert.match(agent.line, /pimlico sp_test/);
+        await assertRegisteredOnce(spare);
+      }));
 
-test("sponsor: an outage of a minute loses nothing and pays nothing twice", async () => {
-  assert.ifError(await outage);
+    test("sponsor: one that denies for good is not asked again at once, and the reason is shown", () =>
+      aSpare(async (spare, state) => {
+        const overrides = { BUNDLER_URL: vendor, SPONSOR: 'alchemy=policy-1#{"webhookData":"wrong"}' };
+        const asked = () =>
+          vendorRequests(instance, VENDOR_PORT).filter((method) => method.startsWith("alchemy_")).length;
+        const asksBefore = asked();
+        const agent = await startWrongAgent(instance, spare, { ...state, ...overrides }, /token_wrong/);
+        try {
+          await sleep(8_000);
+          const [operation] = await meshctl(instance, spare, "ops");
+          assert.equal(operation.outcome, "denied");
+          assert.match(operation.problem, /token_wrong/);
+          assert.ok(operation.attempts > 1, "the node goes on trying");
+          assert.equal(asked() - asksBefore, 1, "the sponsor is left alone");
+        } finally {
+          await agent.stop();
+        }
+      }));
+
+    test("sponsor: an agent that is killed before its receipt finds it and sends nothing", () =>
+      aSpare(async (spare, state) => {
+        const killed = await startWrongAgent(instance, spare, state, /"step":"waiting"/);
+        await killed.stop("KILL");
+        assert.ok(!killed.lines.some((line) => INCLUDED.test(line)), "it was killed before the receipt");
+        const agent = await startWrongAgent(instance, spare, state, INCLUDED);
+        await agent.stop();
+        assert.ok(
+          !agent.lines.some((line) => /"step":"(sponsoring|sending)"/.test(line)),
+          agent.lines.join("\n"),
+        );
+        await assertRegisteredOnce(spare);
+      }));
+  });
 });
 
 // Whatever a node has done since the chain began, each of it on chain for one operation.

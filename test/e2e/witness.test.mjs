@@ -3,14 +3,13 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { encodeFunctionData } from "viem";
-import { contractAbi, deployMembers, sendAll } from "../devnet/lib/deploy.mjs";
+import { deployMembers } from "../devnet/lib/deploy.mjs";
 import { meshctl } from "../devnet/lib/node.mjs";
 import { startGuestAgent } from "../devnet/lib/node-room.mjs";
 import { createRoom } from "../devnet/lib/room.mjs";
 import { waitFor } from "../devnet/lib/run.mjs";
 import { awaitHealthy } from "../devnet/lib/up.mjs";
-import { assertDeviceAgrees, registry, wgPeers } from "./lib/checks.mjs";
+import { assertDeviceAgrees, registry, removeMember, wgPeers } from "./lib/checks.mjs";
 import { cluster, deployment, instance, nodes } from "./lib/mesh.mjs";
 import { readCluster, register } from "./lib/witness.mjs";
 
@@ -55,13 +54,7 @@ test("witness: viem registers a member, and the agents' view agrees", async () =
 
 test("witness: a member that the owner removes is gone from every device", async () => {
   const members = await registry(instance, cluster);
-  const { memberId } = members.at(-1);
-  const data = encodeFunctionData({
-    abi: contractAbi("AttestFacet"),
-    functionName: "removeMember",
-    args: [memberId],
-  });
-  await sendAll(instance, [{ to: cluster, data }]);
+  await removeMember(instance, cluster, members.at(-1));
   for (const node of nodes()) {
     await waitFor(
       `${node.name} to forget the witness`,

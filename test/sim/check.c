@@ -80,6 +80,11 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
     case CORE_DO_PULL_CSK:
     case CORE_DO_LOAD_CSK:
     case CORE_DO_DERIVE_CSK:
+    case CORE_DO_READ_SENT:
+    case CORE_DO_SEND_ENVELOPE:
+    case CORE_DO_READ_INBOX:
+    case CORE_TELL_INBOX:
+    case CORE_DO_SEND_MESSAGE:
     case CORE_DO_SEND_HEARTBEAT:
     case CORE_DO_READ_IDENTITY:
     case CORE_DO_READ_SELF:

@@ -78,6 +78,18 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
     case CORE_DO_COMMIT_CSK:
         bundler_submit(world, n, action);
         return;
+    case CORE_DO_READ_SENT:
+    case CORE_DO_SEND_ENVELOPE:
+        world_fail(world, n, "has no endpoint to tell");
+        return;
+    case CORE_DO_READ_INBOX:
+        world_fail(world, n, "reads an inbox that is empty");
+        return;
+    case CORE_TELL_INBOX:
+        return;
+    case CORE_DO_SEND_MESSAGE:
+        world_fail(world, n, "sends a message that nobody wrote");
+        return;
     case CORE_DO_SEND_HEARTBEAT:
         mesh_send(world, n);
         return;
@@ -214,6 +226,11 @@ void shell_answer(struct world *world, const struct happening *happening)
     case CORE_DO_PULL_CSK:
         keys_answer(world, happening);
         return;
+    case CORE_DO_READ_SENT:
+    case CORE_DO_SEND_ENVELOPE:
+    case CORE_DO_READ_INBOX:
+    case CORE_TELL_INBOX:
+    case CORE_DO_SEND_MESSAGE:
     case CORE_DO_SEND_HEARTBEAT:
     case CORE_TELL_CSK:
     case CORE_DO_SET_STREAM_PEER:

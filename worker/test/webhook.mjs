@@ -1,17 +1,19 @@
 // deploy/webhook.sh against a stand-in for Cloudflare's API and for the deployed Worker.
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const RELEASE = "1a2b3c4";
 const NAME = "attestmesh-sponsorship";
 const HOST = "sponsor.example.org";
+const STARTING_SECONDS = 120;
 
 // What is deployed; each test changes it.
 let cloud;
@@ -125,6 +127,48 @@ test("verify: a stale release, another token, a wrong variable and no answer are
   assert.match(result.text, /healthz answers 500: misconfigured\n +mend: .* names the variable/);
   result = await run(["verify"], { WEBHOOK_URL: "http://127.0.0.1:1" });
   assert.match(result.text, /healthz answers 000\n +mend: deploy\/webhook\.sh route/);
+});
+
+// The Worker itself, as `wrangler dev` runs it on this machine.
+async function startWorker(port) {
+  const worker = spawn(
+    join(ROOT, "worker/node_modules/.bin/wrangler"),
+    [
+      ...[
+        "dev",
+        "--local",
+        "--show-interactive-dev-session=false",
+        "--ip",
+        "127.0.0.1",
+        "--port",
+        String(port),
+      ],
+      ...["--inspector-port", String(port + 1), "--persist-to", join(folder, "state")],
+      ...["--env-file", config, "--var", `RELEASE:${RELEASE}`],
+    ],
+    {
+      cwd: join(ROOT, "worker"),
+      env: { ...process.env, WRANGLER_SEND_METRICS: "false", CLOUDFLARE_CF_FETCH_ENABLED: "false", CI: "1" },
+      detached: true,
+      stdio: "ignore",
+    },
+  );
+  const answers = () => fetch(`http://127.0.0.1:${port}/healthz`).catch(() => null);
+  for (let i = 0; i < STARTING_SECONDS && !(await answers()); i++) await sleep(1_000);
+  return () => process.kill(-worker.pid, "SIGTERM");
+}
+
+test("verify: the real Worker gives the three right answers", async () => {
+  const port = 20_000 + (process.pid % 10_000) * 2;
+  writeFileSync(config, "CHAIN_ID=1\nRPC_URL=http://127.0.0.1:1\nTOKEN=the-token\n");
+  const stop = await startWorker(port);
+  try {
+    const { code, text } = await run(["verify"], { WEBHOOK_URL: `http://127.0.0.1:${port}` });
+    assert.equal(code, 0, text);
+    assert.match(text, new RegExp(`release ${RELEASE} is running`));
+  } finally {
+    stop();
+  }
 });
 
 test("deploy --dry-run bundles the Worker and says what it would ask, without an account", async () => {

@@ -6,7 +6,7 @@
 import { spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { concat, encodeAbiParameters, numberToHex, pad, toEventSelector } from "viem";
+import { emitters } from "../../devnet/lib/emitters.mjs";
 
 const [indexer, workDir] = process.argv.slice(2);
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -17,13 +17,6 @@ const FACTORY = `0x${"fa".repeat(20)}`, CLUSTER = `0x${"c1".repeat(20)}`;
 const STEPS = [1000, 2000, 4000, 8000];
 const BLOCKS = 4;
 const BLOCK_MS = 1000;
-
-// LOG3 of the call's three words: event, cluster, owner.
-const FACTORY_CODE = "0x6040356020355f3560205fa300";
-// for (n = the call's first word; n > 0; n--) emit DeviceAdded(n)
-const CLUSTER_CODE = concat([
-  "0x5f355b8015603757805f527f", toEventSelector("DeviceAdded(bytes32)"), "0x60205fa160019003600256", "0x5b00",
-]);
 
 const children = [];
 function start(program, args, env = {}) {
@@ -49,17 +42,14 @@ async function eventually(what, ask) {
 
 const health = async () => (await fetch(`http://${HEALTH}/healthz`)).json();
 
-async function call(to, data) {
-  const [from] = await rpc("eth_accounts");
-  await rpc("eth_sendTransaction", { from, to, data, gas: numberToHex(50_000_000) });
-}
+const { deploy, emit } = emitters(rpc, FACTORY, CLUSTER);
 
 // Whether every block's logs are stored when the next block comes.
 async function keepsUpWith(logs) {
   const before = (await health()).logs;
   for (let block = 1; block <= BLOCKS; block++) {
     const started = Date.now();
-    await call(CLUSTER, encodeAbiParameters([{ type: "uint256" }], [BigInt(logs)]));
+    await emit(logs);
     await rpc("anvil_mine");
     await sleep(started + BLOCK_MS - Date.now());
   }
@@ -75,9 +65,7 @@ try {
     CHAIN_ID: String(Number(chainId)), RPC_URL: RPC, CLUSTER_FACTORIES: FACTORY, DSTACK_ENDPOINT: `http://${TEE}`,
     STORE_PATH: `${workDir}/watch.db`, LISTEN_ADDR: LISTEN, HEALTH_ADDR: HEALTH, LOG_LEVEL: "error",
   });
-  await rpc("anvil_setCode", FACTORY, FACTORY_CODE);
-  await rpc("anvil_setCode", CLUSTER, CLUSTER_CODE);
-  await call(FACTORY, concat([toEventSelector("ClusterDeployed(address,address,bytes32)"), pad(CLUSTER), pad("0x01")]));
+  await deploy();
   await rpc("anvil_mine");
   await eventually("cluster", async () => (await health()).clusters === 1);
   let best = 0;

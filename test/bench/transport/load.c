@@ -336,7 +336,7 @@ int main(int argc, char **argv)
     const bool is_ping = strcmp(mode, "ping") == 0;
     pthread_t sink;
     prctl(PR_SET_TIMERSLACK, 1);
-    turn_hasten();
+    turn_shorten();
     source_buffer[0] = 4;
     load.from_fd = open_socket(load.from_port, false);
     load.sink_fd = open_socket(load.sink_port, load.segmented);

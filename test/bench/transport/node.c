@@ -125,6 +125,7 @@ static struct transport *start(uint32_t number)
         .ingress_port = TRANSPORT_INGRESS_PORT,
         .wireguard_port = number ? SPOKE_WIREGUARD_PORT : HUB_WIREGUARD_PORT,
         .loopback_port = (uint16_t)(TRANSPORT_LOOPBACK_PORT + number),
+        .workers = number ? 1 : 0, /* a spoke has one peer */
     };
     struct transport *transport = transport_new(base, &config, &callbacks, NULL, &why);
     if (!transport)

@@ -15,13 +15,16 @@ export async function indexerMetric(instance, name) {
   return Number(new RegExp(`^attestmesh_indexer_${name} (\\d+)$`, "m").exec(text)[1]);
 }
 
-export async function announceIndexer(instance, { indexerRegistry }, endpoint = INDEXER_ENDPOINT) {
+export async function announceKey(instance, { indexerRegistry }, endpoint, key) {
   const abi = contractAbi("IndexerRegistry");
-  const { key } = await indexerHealth(instance);
   const [current, , currentKey] = await chainClient(instance).readContract({
     address: indexerRegistry, abi, functionName: "current",
   });
   if (current === endpoint && currentKey === key) return;
   const args = [endpoint, zeroHash, key];
   await sendAll(instance, [{ to: indexerRegistry, data: encodeFunctionData({ abi, functionName: "setIndexer", args }) }]);
+}
+
+export async function announceIndexer(instance, deployment) {
+  await announceKey(instance, deployment, INDEXER_ENDPOINT, (await indexerHealth(instance)).key);
 }

@@ -2,8 +2,9 @@
 // device.
 
 import assert from "node:assert/strict";
-import { concat, keccak256, sliceHex, stringToHex } from "viem";
-import { runInNode } from "../../devnet/lib/node.mjs";
+import { concat, encodeFunctionData, keccak256, sliceHex, stringToHex } from "viem";
+import { contractAbi, sendAll } from "../../devnet/lib/deploy.mjs";
+import { meshctl, runInNode } from "../../devnet/lib/node.mjs";
 import { waitFor } from "../../devnet/lib/run.mjs";
 import { readCluster } from "./witness.mjs";
 
@@ -49,6 +50,28 @@ export const recordOf = (members, node) =>
 export async function keyholderFirst(instance, cluster, nodes) {
   const members = await registry(instance, cluster);
   return nodes.sort((a, b) => recordOf(members, a).index - recordOf(members, b).index);
+}
+
+export async function removeMember(instance, cluster, node) {
+  const { memberId } = recordOf(await registry(instance, cluster), node);
+  const data = encodeFunctionData({
+    abi: contractAbi("AttestFacet"),
+    functionName: "removeMember",
+    args: [memberId],
+  });
+  await sendAll(instance, [{ to: cluster, data }]);
+}
+
+// Every node gives the same key, whose hash is the contract's commitment to the present generation.
+export async function assertSameKey(instance, cluster, nodes) {
+  const generation = Number(await readCluster(instance, cluster, "cskGeneration"));
+  const commitment = await readCluster(instance, cluster, "cskCommitment");
+  const keys = await Promise.all(nodes.map((node) => meshctl(instance, node, "csk", "--yes")));
+  for (const [i, [key]] of keys.entries()) {
+    assert.equal(key.generation, generation, nodes[i].name);
+    assert.equal(keccak256(key.key), commitment, nodes[i].name);
+  }
+  return keys[0][0].key;
 }
 
 export async function wgPeers(instance, node) {

@@ -34,3 +34,11 @@ Test(utf8, text_cut_within_a_sequence_is_made_valid)
     utf8_make_valid(text);
     cr_assert_str_eq(text, "a\xe2\x82\xac b??");
 }
+
+Test(utf8, bytes_are_valid_as_a_whole_or_not)
+{
+    cr_assert(utf8_is_valid((const uint8_t *)"", 0));
+    cr_assert(utf8_is_valid((const uint8_t *)"a\0\xc3\xa4", 4));
+    cr_assert_not(utf8_is_valid((const uint8_t *)"a\xc3\xa4", 2), "cut in the middle");
+    cr_assert_not(utf8_is_valid((const uint8_t *)"\xff", 1));
+}

@@ -114,6 +114,34 @@ class StockProtobuf(unittest.TestCase):
         self.assertEqual(events[0].peer_event.peer.transport, pb.Peer.GATEWAY)
         self.assertEqual(self.client.ask(id=10, cancel=pb.Cancel(id=9)).WhichOneof("body"), "done")
 
+    def test_message_is_answered_when_it_is_included_and_not_before(self):
+        self.client.send(id=5, send_message=pb.SendMessage(recipient=b"\xee" * 32, payload=b"hello"))
+        self.assertEqual(self.client.ask(id=6, get_status=pb.GetStatus()).id, 6)
+        self.node.tell("include")
+        answer = self.client.receive()
+        self.assertEqual((answer.id, answer.message_sent.tx_hash), (5, b"\x02" + b"\0" * 31))
+
+    def test_message_that_is_given_up_says_why(self):
+        self.client.send(id=5, send_message=pb.SendMessage(recipient=b"\xee" * 32, payload=b"hello"))
+        self.client.ask(id=6, get_status=pb.GetStatus())
+        self.node.tell("deny")
+        self.assertEqual(self.client.receive().error.text, "nobody pays")
+
+    def test_message_that_is_too_long_is_refused_and_the_connection_lives(self):
+        for size in (8144, 65000):
+            message = pb.SendMessage(recipient=b"\xee" * 32, payload=b"x" * size)
+            error = self.client.ask(id=5, send_message=message).error
+            self.assertEqual((error.code, error.text), (pb.Error.INVALID_ARGUMENT, f"the payload has {size} bytes"))
+
+    def test_answer_to_a_connection_that_ended_is_for_nobody(self):
+        self.client.send(id=5, send_message=pb.SendMessage(recipient=b"\xee" * 32, payload=b"hello"))
+        self.client.ask(id=6, get_status=pb.GetStatus())
+        self.client.socket.close()
+        self.client = Client(self.node.path)
+        self.client.ask(id=5, get_status=pb.GetStatus())
+        self.node.tell("include")
+        self.assertEqual(self.client.ask(id=7, get_status=pb.GetStatus()).id, 7)
+
 
 class Meshctl(unittest.TestCase):
     def setUp(self):
@@ -178,6 +206,19 @@ class Meshctl(unittest.TestCase):
         follower.terminate()
         follower.stdout.close()
         follower.wait()
+
+    def test_send(self):
+        command = [MESHCTL, "--socket", self.node.path, "send", "10.13.0.3", "hello", "--json"]
+        sender = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        while sender.poll() is None:
+            self.node.tell("include")
+        self.assertEqual(json.loads(sender.stdout.read())["envelope_id"], "0x01" + "00" * 31)
+        sender.stdout.close()
+
+    def test_send_to_nobody_and_to_somebody(self):
+        self.assertIn("no live peer is called 10.99.0.1", self.run_meshctl("send", "10.99.0.1", "x", code=1).stderr)
+        self.assertIn("69 peers are called eeee", self.run_meshctl("send", "eeee", "x", code=1).stderr)
+        self.assertIn("9000 bytes", self.run_meshctl("send", "2", "x" * 9000, code=1).stderr)
 
     def test_wrong_usage(self):
         self.assertIn("usage: meshctl", self.run_meshctl(code=2).stderr)

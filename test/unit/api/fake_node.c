@@ -86,6 +86,21 @@ static api_Error_Code get_key(void *user, uint64_t generation, api_ClusterShared
     return api_Error_Code_UNSPECIFIED;
 }
 
+/* Accepts from anybody, for a recipient whose id has the right length, unless it is unhealthy. */
+static api_Error_Code send_message(void *user, const api_SendMessage *message,
+                                   const struct api_ticket *ticket, char text[API_TEXT_MAX])
+{
+    struct fake_node *node = user;
+    if (node->unhealthy)
+        return api_Error_Code_UNAVAILABLE;
+    snprintf(text, API_TEXT_MAX, "the payload has %u bytes", (unsigned)message->payload.size);
+    if (message->payload.size > 8143)
+        return api_Error_Code_INVALID_ARGUMENT;
+    node->waiting = *ticket;
+    node->payload_len = message->payload.size;
+    return api_Error_Code_UNSPECIFIED;
+}
+
 struct api_source fake_node_source(struct fake_node *node)
 {
     return (struct api_source){
@@ -96,6 +111,7 @@ struct api_source fake_node_source(struct fake_node *node)
         .get_operation = get_operation,
         .key_generation = key_generation,
         .get_key = get_key,
+        .send_message = send_message,
         .user = node,
     };
 }

@@ -18,6 +18,8 @@ struct fake_node {
     bool unhealthy;
     bool key_held;
     uint64_t key_generation;
+    struct api_ticket waiting; /* of the message accepted last */
+    size_t payload_len;        /* its */
 };
 
 struct api_source fake_node_source(struct fake_node *node);

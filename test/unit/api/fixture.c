@@ -1,6 +1,6 @@
 /* The application socket of an invented node, for clients in other languages: fixture SOCKET MEMBERS.
  * Says "ready", then obeys lines of standard input: join, up INDEX, down INDEX, remove INDEX, identify,
- * operate; ends at EOF. */
+ * operate, include (the message that waits), deny; ends at EOF. */
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
@@ -25,6 +25,10 @@ static void obey(const char *line)
         node.identity_known = true;
     } else if (strcmp(verb, "operate") == 0) {
         node.operations++;
+    } else if (strcmp(verb, "include") == 0) {
+        api_server_message_sent(server, &node.waiting, &(struct bytes32){{1}}, &(struct bytes32){{2}});
+    } else if (strcmp(verb, "deny") == 0) {
+        api_server_fail(server, &node.waiting, api_Error_Code_PERMISSION_DENIED, "nobody pays");
     } else if (index < node.members && strcmp(verb, "remove") == 0) {
         node.member[index].removed = true;
         api_server_peer_event(server, index, api_PeerEvent_Kind_REMOVED);

@@ -4,6 +4,19 @@
 
 #include "agent/core/change.h"
 
+uint32_t kit_envelope_members_max;
+uint64_t kit_endpoint;
+
+struct bytes32 kit_envelope_id(void *user, const struct bytes32 *recipient, uint64_t issued_ms)
+{
+    struct bytes32 id = *recipient;
+
+    (void)user;
+    be64_write(id.b + 8, issued_ms);
+    be64_write(id.b + 16, kit_endpoint);
+    return id;
+}
+
 struct core_record kit_record(uint32_t n)
 {
     struct core_record record = {.mesh_ip = 0x0a0d0001u + n, .registered_at = 1700000000u + n};
@@ -22,7 +35,10 @@ void kit_init(struct kit *kit, uint32_t self)
     struct core_record record = kit_record(self);
 
     *kit = (struct kit){.now_ms = 5000, .block = 100, .handshake_age_s = CORE_NEVER};
-    kit->core = core_new(&(struct core_config){.seed = 7, .can_dial = true});
+    kit->core = core_new(&(struct core_config){.seed = 7,
+                                               .can_dial = true,
+                                               .envelope_members_max = kit_envelope_members_max,
+                                               .envelope_id = kit_envelope_id});
     kit->identity = (struct core_identity){.member_contract = record.member_contract,
                                            .member_id = record.member_id,
                                            .x_pubkey = record.x_pubkey,

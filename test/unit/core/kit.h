@@ -24,6 +24,11 @@ struct kit {
     size_t news_len;
 };
 
+/* Endpoints are told in clusters of up to so many members; 0, the default, in none. Set before kit_init. */
+extern uint32_t kit_envelope_members_max;
+extern uint64_t kit_endpoint; /* what is told: another number, another endpoint */
+struct bytes32 kit_envelope_id(void *user, const struct bytes32 *recipient, uint64_t issued_ms);
+
 /* Member number `n`: id 0xnnnn... in its first bytes, so that ids are in the order of the numbers. */
 struct core_record kit_record(uint32_t n);
 

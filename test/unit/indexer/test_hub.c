@@ -422,6 +422,29 @@ Test(hub, connections_without_a_hello_are_few_and_the_oldest_gives_way, .timeout
     rig_free(rig);
 }
 
+Test(hub, a_members_new_session_replaces_its_older_one)
+{
+    struct rig *rig = rig_new();
+    struct hub_status status;
+    struct member *older = member_new(rig, true), *newer = member_new(rig, true);
+    struct member *alice = member_new(rig, false);
+    member_connect(alice, rig->base, hub_port(rig->hub));
+    member_connect(older, rig->base, hub_port(rig->hub));
+    member_await(alice, CHECKPOINT, 1);
+    member_await(older, CHECKPOINT, 1);
+    member_connect(newer, rig->base, hub_port(rig->hub));
+    member_await_close(older);
+    cr_assert_eq(older->frames[older->len - 1].refusal, indexer_RefusalCode_REFUSAL_REPLACED);
+    member_await(newer, CHECKPOINT, 1);
+    hub_status(rig->hub, &status);
+    cr_assert_eq(status.sessions, 2);
+    cr_assert_not(alice->closed, "another member's");
+    member_free(alice);
+    member_free(older);
+    member_free(newer);
+    rig_free(rig);
+}
+
 Test(hub, keeps_members_when_it_is_full)
 {
     struct rlimit limit;

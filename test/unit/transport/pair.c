@@ -120,6 +120,7 @@ static void node_init(struct node *node, uint32_t index, const char *ingress_add
         .ingress_port = INGRESS_PORT,
         .wireguard_port = (uint16_t)(51821 + port_offset),
         .loopback_port = (uint16_t)(51901 + port_offset),
+        .workers = 3, /* the third serves high, the second low, and the first has the ingress */
     };
 }
 

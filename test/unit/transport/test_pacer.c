@@ -34,3 +34,13 @@ Test(pacer, refusal_ends_within_the_interval)
     cr_assert_not(pacer_take(&pacer, 100));
     cr_assert(pacer_take(&pacer, 100 + PACER_INTERVAL_MS));
 }
+
+Test(pacer, sharers_together_have_one_allowance)
+{
+    struct pacer pacers[4] = {{.sharers = 4}, {.sharers = 4}, {.sharers = 4}, {.sharers = 4}};
+    unsigned taken = 0;
+    for (size_t i = 0; i < 4; i++)
+        taken += taken_between(&pacers[i], 5000, 15000);
+    cr_assert_leq(taken, 10000 / PACER_INTERVAL_MS + PACER_BURST);
+    cr_assert_geq(taken, 10000 / PACER_INTERVAL_MS);
+}

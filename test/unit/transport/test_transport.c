@@ -105,6 +105,28 @@ Test(transport, datagrams_without_a_stream_are_dropped_not_kept)
     pair_stop(&pair);
 }
 
+Test(transport, each_peers_datagrams_reach_the_worker_that_serves_it)
+{
+    enum { PEERS = 24 };
+    struct pair pair;
+    struct transport_counters counters;
+    pair_start(&pair);
+    for (uint32_t index = 100; index < 100 + PEERS; index++) {
+        struct transport_peer info = pair.high.self;
+        info.index = index;
+        info.member_id.b[0] = (uint8_t)index;
+        cr_assert_eq(transport_set_peer(pair.low.transport, &info), 0);
+    }
+    for (uint32_t index = 100; index < 100 + PEERS; index++) {
+        const struct node peer = {.index = index};
+        pair_send(&pair.low, &peer, 1);
+    }
+    for (uint32_t index = 100; index < 100 + PEERS; index++)
+        PAIR_UNTIL(&pair, transport_read_counters(pair.low.transport, index, &counters) == 0 &&
+                              counters.dropped_down == 1);
+    pair_stop(&pair);
+}
+
 Test(transport, implausible_datagrams_are_dropped_and_counted)
 {
     struct pair pair;

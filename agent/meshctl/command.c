@@ -1,0 +1,82 @@
+#include "agent/meshctl/command.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "agent/meshctl/act.h"
+#include "agent/meshctl/completion.h"
+#include "agent/meshctl/look.h"
+#include "agent/meshctl/message.h"
+
+#define ANSWER_TIMEOUT_MS 5000
+
+const struct option_text options[] = {
+    {'s', "socket", "PATH", "the agent's socket (AGENT_SOCKET, else /run/attestmesh/agent.sock)"},
+    {'j', "json", NULL, "one JSON object per line"},
+    {'h', "help", NULL, "this text"},
+    {'c', "check", NULL, "exit with 3 unless the node is healthy"},
+    {'f', "follow", NULL, "go on with every change from now on"},
+    {'y', "yes", NULL, "do it without asking"},
+    {'m', "from", "CURSOR", "what comes after BLOCK or BLOCK:INDEX"},
+    {'k', "key", "KEY", "a message with the same KEY is delivered once, however often it is sent"},
+};
+const size_t options_len = sizeof(options) / sizeof(options[0]);
+
+const struct command commands[] = {
+    {"status", "", 0, 0, "", "c", true, look_at_status, "what the node is and does", ""},
+    {"peers", "", 0, 0, "", "", true, look_at_peers, "the other members: address, state, transport, traffic",
+     ""},
+    {"events", "", 0, 0, "", "f", true, look_at_events, "the peers as an application is told of them", ""},
+    {"indexer", "", 0, 0, "", "", true, look_at_indexer,
+     "where its events come from: endpoint, key, lag, last checkpoint", ""},
+    {"ops", "", 0, 0, "", "", true, look_at_operations,
+     "this node's operations: purpose, outcome, gas, cost, sponsor", ""},
+    {"csk", "", 0, 0, "", "y", true, act_csk, "print the cluster shared key",
+     "Whoever sees the cluster shared key can read what the cluster keeps secret with it, so this asks "
+     "first.\n"},
+    {"send", "PEER [TEXT|-]", 1, 2, "PEER", "k", true, message_send, "send a message to a peer's application",
+     "PEER is an index, a mesh address, or the beginning of a member id or contract. Without TEXT, or with "
+     "-,\n"
+     "the message is read from standard input; it has at most 8,143 bytes. Ends when the chain has included "
+     "it.\n"},
+    {"recv", "", 0, 0, "", "fm", true, message_receive, "print the messages to this node's application",
+     "A line begins with the message's cursor: recv --from CURSOR goes on behind it. Without --from, with "
+     "the\n"
+     "first message ever sent to this node. Ends with the newest, unless --follow.\n"},
+    {"down", "", 0, 0, "", "", false, act_down, "remove the WireGuard device of an agent that was stopped",
+     "Addresses and routes go with the device. It is the one in WG_INTERFACE (else attestmesh0), made by\n"
+     "WG_BACKEND (else auto).\n"},
+    {"completion", "SHELL", 1, 1, "bash zsh fish", "", false, completion_print,
+     "print the completion script for bash, zsh or fish",
+     "bash: source <(meshctl completion bash)\n"
+     "zsh:  source <(meshctl completion zsh), after compinit\n"
+     "fish: meshctl completion fish >~/.config/fish/completions/meshctl.fish\n"},
+};
+const size_t commands_len = sizeof(commands) / sizeof(commands[0]);
+
+int command_ask(struct api_client *client, const api_Request *request, pb_size_t expected,
+                api_Response *response, struct am_err *err)
+{
+    int code = api_client_send(client, request, err);
+    if (code == 0)
+        code = api_client_receive(client, ANSWER_TIMEOUT_MS, response, err);
+    if (code == 0 && (response->which_body != expected || response->id != request->id))
+        code = am_fail(err, AM_EFORMAT, "the agent's answer is not of the kind that was asked for");
+    return code;
+}
+
+int command_fail(const struct am_err *err)
+{
+    fflush(stdout);
+    fprintf(stderr, "meshctl: %s\n", err->text);
+    return EXIT_ERROR;
+}
+
+bool command_confirm(const char *question)
+{
+    char answer[8];
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+        return false;
+    fprintf(stderr, "%s [y/N] ", question);
+    return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
+}

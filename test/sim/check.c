@@ -1,6 +1,7 @@
 /* What must hold after every event of every node. Each check is shown to notice what it is for (breaks.c). */
 #include "test/sim/world.h"
 
+#include "agent/core/liveness.h"
 #include "agent/core/state.h" /* the bounds are those of its tables */
 
 #define CHECK_PATIENCE_MS 15000
@@ -193,21 +194,24 @@ static void check_first_convergence(struct world *world, uint32_t n)
     }
 }
 
-static void check_health(struct world *world, uint32_t n, const struct core_status *status)
+static void check_health(struct world *world, uint32_t n)
 {
     struct sim_node *node = &world->nodes[n];
+    const struct core *core = node->core;
+    const struct csk *csk = &core->csk;
+    const bool healthy = core->node.phase == CORE_PHASE_HEALTHY;
 
-    if (status->first_converged && !node->converged_once)
+    if (core->node.first_converged && !node->converged_once)
         check_first_convergence(world, n);
-    node->converged_once = status->first_converged;
-    node->settled = status->phase == CORE_PHASE_HEALTHY && status->converged && !status->csk_chain_open &&
-                    status->csk_generation == status->csk_chain_generation;
-    if (status->phase != CORE_PHASE_HEALTHY)
+    node->converged_once = core->node.first_converged;
+    node->settled = healthy && liveness_converged(core) && csk->is_held &&
+                    csk->held.generation == core->registry.known.csk_generation &&
+                    bytes32_equal(&csk->held.commitment, &core->registry.known.csk_commitment);
+    if (!healthy)
         return;
-    if (!status->first_converged)
+    if (!core->node.first_converged)
         world_fail(world, n, "is healthy and has never converged");
-    if (!status->csk_held ||
-        !chain_was_committed(&world->chain, status->csk_generation, &status->csk_commitment))
+    if (!csk->is_held || !chain_was_committed(&world->chain, csk->held.generation, &csk->held.commitment))
         world_fail(world, n, "is healthy without a key that was committed to");
 }
 
@@ -258,19 +262,21 @@ static void check_texts(struct world *world, uint32_t n, const struct core_statu
 
 void check_node(struct world *world, uint32_t n, uint32_t actions)
 {
+    struct sim_node *node = &world->nodes[n];
     struct core_status status;
 
-    core_status(world->nodes[n].core, &status);
-    check_health(world, n, &status);
+    check_health(world, n);
     check_bounds(world, n, actions);
+    if (actions == 0 && ++node->unchecked < CHECK_ALL_STEPS + node->core->members.used)
+        return;
+    node->unchecked = 0;
+    core_status(node->core, &status);
     if (status.up_peers > status.peers || status.streams > status.peers ||
         status.live_members > status.members)
         world_fail(world, n, "has more peers up than peers");
-    if (actions != 0 || world->nodes[n].steps % CHECK_ALL_STEPS == 0) {
-        check_texts(world, n, &status);
-        check_peers(world, n);
-    }
-    if (world->now_ms >= world->faults.quiet_ms + SIM_HEAL_MS && world->nodes[n].settled)
+    check_texts(world, n, &status);
+    check_peers(world, n);
+    if (world->now_ms >= world->faults.quiet_ms + SIM_HEAL_MS && node->settled)
         check_calm(world, n, &status);
 }
 

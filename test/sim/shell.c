@@ -137,7 +137,6 @@ void shell_step(struct world *world, uint32_t n, const struct core_event *event)
     struct core_action action = {0};
     uint32_t actions = 0;
 
-    node->steps++;
     core_step(node->core, world_clock(world, n) - (world->broken == BREAK_LATE_CLOCK), event);
     while (world->failure[0] == '\0' && core_next_action(node->core, &action)) {
         check_action(world, n, &action);

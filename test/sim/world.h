@@ -117,7 +117,7 @@ struct sim_node {
     uint32_t pulls;          /* in flight */
     uint64_t reads_second;   /* of the last request to its RPC, and how many */
     uint32_t reads;          /* there were in that second */
-    uint64_t steps;          /* of its core, over all lives */
+    uint32_t unchecked;      /* steps since its peers were gone through */
     struct sim_op op;        /* at the bundler; survives the process */
     uint64_t nonce;          /* of its account */
     struct secret found;     /* the key it derived, read or was given last, in this life */

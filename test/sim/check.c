@@ -44,7 +44,7 @@ static void check_operation(struct world *world, uint32_t n, const struct core_a
     const struct sim_node *node = &world->nodes[n];
     struct core_record record;
 
-    if (node->registering || node->committing)
+    if (node->operating)
         world_fail(world, n, "wants a UserOperation while it awaits another");
     if (action->type == CORE_DO_REGISTER && node->has_receipt &&
         chain_find(&world->chain, UINT64_MAX, &node->identity.member_contract, &record))
@@ -60,6 +60,8 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
     switch (action->type) {
     case CORE_DO_REGISTER:
     case CORE_DO_COMMIT_CSK:
+    case CORE_DO_SEND_ENVELOPE:
+    case CORE_DO_SEND_MESSAGE:
         check_operation(world, n, action);
         return;
     case CORE_DO_READ_STATE:
@@ -82,10 +84,8 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
     case CORE_DO_LOAD_CSK:
     case CORE_DO_DERIVE_CSK:
     case CORE_DO_READ_SENT:
-    case CORE_DO_SEND_ENVELOPE:
     case CORE_DO_READ_INBOX:
     case CORE_TELL_INBOX:
-    case CORE_DO_SEND_MESSAGE:
     case CORE_DO_SEND_HEARTBEAT:
     case CORE_DO_READ_IDENTITY:
     case CORE_DO_READ_SELF:
@@ -284,4 +284,5 @@ void check_end(struct world *world)
 {
     if (world->chain.writes < world->nodes_len)
         world_fail(world, SIM_NOBODY, "only %llu registrations", (unsigned long long)world->chain.writes);
+    mail_check(world);
 }

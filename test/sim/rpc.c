@@ -110,6 +110,7 @@ static void rpc_answer_state(struct world *world, const struct happening *happen
     chain_state_at(&world->chain, happening->block, &event.chain);
     if (world_chance(world, world->faults.rpc_lie_pct))
         rpc_lie_about_state(world, &event.chain);
+    mail_state_at(world, happening->node, &event.chain);
     shell_step(world, happening->node, &event);
 }
 
@@ -209,6 +210,20 @@ static void rpc_answer_changes(struct world *world, const struct happening *happ
     free(rows);
 }
 
+static void rpc_answer_mail(struct world *world, const struct happening *happening)
+{
+    const struct core_action *action = &happening->action;
+    const bool inbox = action->type == CORE_DO_READ_INBOX;
+    const char *failure = rpc_failure(world, happening->node);
+
+    if (failure)
+        rpc_step_failed(world, happening->node, inbox ? CORE_READ_INBOX : CORE_READ_SENT, failure);
+    else if (inbox)
+        mail_read_inbox(world, happening->node, action->inbox.from, action->inbox.to);
+    else
+        mail_read_sent(world, happening->node, action->sent_to);
+}
+
 void rpc_answer(struct world *world, const struct happening *happening)
 {
     const enum core_action_type type = happening->action.type;
@@ -217,6 +232,8 @@ void rpc_answer(struct world *world, const struct happening *happening)
         rpc_answer_identity(world, happening);
     } else if (type == CORE_DO_READ_SELF) {
         rpc_answer_self(world, happening);
+    } else if (type == CORE_DO_READ_INBOX || type == CORE_DO_READ_SENT) {
+        rpc_answer_mail(world, happening);
     } else {
         world->nodes[happening->node].reading = world->broken == BREAK_READ_TWICE;
         if (type == CORE_DO_READ_STATE)

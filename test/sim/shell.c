@@ -64,6 +64,8 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
     case CORE_DO_READ_CHANGES:
     case CORE_DO_READ_PAGE:
     case CORE_DO_LOAD_CSK:
+    case CORE_DO_READ_INBOX:
+    case CORE_DO_READ_SENT:
         shell_ask(world, n, action, world_latency(world));
         return;
     case CORE_DO_READ_IDENTITY:
@@ -76,19 +78,11 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
         return;
     case CORE_DO_REGISTER:
     case CORE_DO_COMMIT_CSK:
+    case CORE_DO_SEND_ENVELOPE:
+    case CORE_DO_SEND_MESSAGE:
         bundler_submit(world, n, action);
         return;
-    case CORE_DO_READ_SENT:
-    case CORE_DO_SEND_ENVELOPE:
-        world_fail(world, n, "has no endpoint to tell");
-        return;
-    case CORE_DO_READ_INBOX:
-        world_fail(world, n, "reads an inbox that is empty");
-        return;
     case CORE_TELL_INBOX:
-        return;
-    case CORE_DO_SEND_MESSAGE:
-        world_fail(world, n, "sends a message that nobody wrote");
         return;
     case CORE_DO_SEND_HEARTBEAT:
         mesh_send(world, n);
@@ -171,7 +165,11 @@ void shell_start(struct world *world, uint32_t n)
 
     if (node->core)
         return;
-    node->core = core_new(&(struct core_config){.seed = rng_next(&world->rng), .can_dial = true});
+    node->core = core_new(&(struct core_config){.seed = rng_next(&world->rng),
+                                                .can_dial = true,
+                                                .envelope_members_max = SIM_ENVELOPE_MEMBERS_MAX,
+                                                .envelope_id = mail_endpoint_id,
+                                                .user = &node->identity});
     if (!node->core)
         abort();
     world_say(world, n, "starts");
@@ -188,8 +186,9 @@ void shell_stop(struct world *world, uint32_t n)
     core_free(node->core);
     node->core = NULL;
     node->life++;
-    node->registering = node->has_receipt = node->reading = node->on_device = false;
-    node->committing = node->settled = node->converged_once = false;
+    node->operating = node->has_receipt = node->reading = node->on_device = false;
+    node->settled = node->converged_once = false;
+    node->letters_len = 0;
     node->pulls = 0;
     node->frozen_ms = 0;
     node->op.orphan = true;
@@ -206,10 +205,14 @@ void shell_answer(struct world *world, const struct happening *happening)
     case CORE_DO_READ_STATE:
     case CORE_DO_READ_CHANGES:
     case CORE_DO_READ_PAGE:
+    case CORE_DO_READ_INBOX:
+    case CORE_DO_READ_SENT:
         rpc_answer(world, happening);
         return;
     case CORE_DO_REGISTER:
     case CORE_DO_COMMIT_CSK:
+    case CORE_DO_SEND_ENVELOPE:
+    case CORE_DO_SEND_MESSAGE:
         bundler_answer(world, happening);
         return;
     case CORE_DO_APPLY_DEVICE:
@@ -225,11 +228,7 @@ void shell_answer(struct world *world, const struct happening *happening)
     case CORE_DO_PULL_CSK:
         keys_answer(world, happening);
         return;
-    case CORE_DO_READ_SENT:
-    case CORE_DO_SEND_ENVELOPE:
-    case CORE_DO_READ_INBOX:
     case CORE_TELL_INBOX:
-    case CORE_DO_SEND_MESSAGE:
     case CORE_DO_SEND_HEARTBEAT:
     case CORE_TELL_CSK:
     case CORE_DO_SET_STREAM_PEER:

@@ -234,7 +234,10 @@ int transport_set_peer(struct transport *transport, const struct transport_peer 
     transport_remove_peer(transport, info->index);
     transport->peers[info->index] = peer;
     mailbox_command(transport_mailbox_of(transport, info->index), &peer->mail, MAIL_ADD);
-    return directory_add(&transport->directory, &peer->info);
+    const int rc = directory_add(&transport->directory, &peer->info);
+    if (rc)
+        transport_remove_peer(transport, info->index);
+    return rc;
 }
 
 void transport_remove_peer(struct transport *transport, uint32_t index)

@@ -19,6 +19,8 @@ static bool bundler_same_call(const struct sim_op *a, const struct sim_op *b)
         return false;
     if (bundler_sends(&a->action))
         return bytes32_equal(&a->mail.to, &b->mail.to) && bytes32_equal(&a->mail.id, &b->mail.id);
+    if (a->action.type == CORE_DO_PUBLISH_WG_KEY)
+        return a->action.wg_generation == b->action.wg_generation;
     return a->action.type != CORE_DO_COMMIT_CSK ||
            (a->action.csk.generation == b->action.csk.generation &&
             bytes32_equal(&a->action.csk.commitment, &b->action.csk.commitment));
@@ -107,19 +109,28 @@ void bundler_land(struct world *world, const struct happening *happening)
         chain_commit(&world->chain, world_block(world), &node->identity.member_id, &action->csk))
         world_say(world, happening->node, "commits to generation %llu",
                   (unsigned long long)action->csk.generation);
+    const struct bytes32 key = rotate_key(world, happening->node, action->wg_generation);
+    if (action->type == CORE_DO_PUBLISH_WG_KEY &&
+        chain_publish(&world->chain, world_block(world), &node->identity.member_contract, &key))
+        world_say(world, happening->node, "publishes WireGuard key %u", action->wg_generation);
 }
 
 /* Whether the chain shows what the operation was for. */
 static bool bundler_worked(struct world *world, uint32_t n, const struct core_action *action)
 {
+    const struct bytes32 key = rotate_key(world, n, action->wg_generation);
     struct core_record record;
     struct core_chain_state state;
     struct sim_mail mail;
 
     if (bundler_sends(action))
         return mail_of_action(world, n, action, &mail) && mail_is_settled(world, &mail);
+    const bool found =
+        chain_find(&world->chain, UINT64_MAX, &world->nodes[n].identity.member_contract, &record);
     if (action->type == CORE_DO_REGISTER)
-        return chain_find(&world->chain, UINT64_MAX, &world->nodes[n].identity.member_contract, &record);
+        return found;
+    if (action->type == CORE_DO_PUBLISH_WG_KEY)
+        return found && bytes32_equal(&record.wg_pubkey, &key);
     chain_state_at(&world->chain, UINT64_MAX, &state);
     return state.csk_generation == action->csk.generation &&
            bytes32_equal(&state.csk_commitment, &action->csk.commitment);
@@ -135,6 +146,8 @@ static struct core_event bundler_success(struct world *world, uint32_t n, enum c
     }
     if (type == CORE_DO_SEND_ENVELOPE)
         return (struct core_event){.type = CORE_EVENT_ENVELOPE_SENT};
+    if (type == CORE_DO_PUBLISH_WG_KEY)
+        return (struct core_event){.type = CORE_EVENT_WG_KEY_PUBLISHED};
     if (type == CORE_DO_COMMIT_CSK)
         return (struct core_event){.type = CORE_EVENT_CSK_COMMITTED};
     mail_settled(world, n);
@@ -148,6 +161,9 @@ static struct core_event bundler_failure(const struct sim_node *node, enum core_
 
     if (type == CORE_DO_REGISTER)
         return (struct core_event){.type = CORE_EVENT_REGISTER_FAILED,
+                                   .failure = {.text = text, .retryable = true}};
+    if (type == CORE_DO_PUBLISH_WG_KEY)
+        return (struct core_event){.type = CORE_EVENT_WG_KEY_FAILED,
                                    .failure = {.text = text, .retryable = true}};
     if (type == CORE_DO_SEND_ENVELOPE)
         return (struct core_event){.type = CORE_EVENT_ENVELOPE_FAILED};

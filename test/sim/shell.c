@@ -80,6 +80,7 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
     case CORE_DO_COMMIT_CSK:
     case CORE_DO_SEND_ENVELOPE:
     case CORE_DO_SEND_MESSAGE:
+    case CORE_DO_PUBLISH_WG_KEY:
         bundler_submit(world, n, action);
         return;
     case CORE_TELL_INBOX:
@@ -213,6 +214,7 @@ void shell_answer(struct world *world, const struct happening *happening)
     case CORE_DO_COMMIT_CSK:
     case CORE_DO_SEND_ENVELOPE:
     case CORE_DO_SEND_MESSAGE:
+    case CORE_DO_PUBLISH_WG_KEY:
         bundler_answer(world, happening);
         return;
     case CORE_DO_APPLY_DEVICE:

@@ -20,6 +20,8 @@ struct fake_node {
     uint64_t key_generation;
     struct api_ticket waiting; /* of the message accepted last */
     size_t payload_len;        /* its */
+    uint32_t rotations;
+    api_Error_Code rotation_refusal;
 };
 
 struct api_source fake_node_source(struct fake_node *node);

@@ -4,6 +4,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,7 @@ int main(int argc, char **argv)
     const struct api_source source = fake_node_source(&node);
     if (argc != 3)
         return 2;
+    signal(SIGPIPE, SIG_IGN);
     node.members = (uint32_t)strtoul(argv[2], NULL, 10);
     if (api_server_new(base, argv[1], NULL, &source, &server, &err)) {
         fprintf(stderr, "%s\n", err.text);

@@ -54,10 +54,34 @@ static void shell_exit(struct world *world, uint32_t n, const char *text)
         world_fail(world, n, "exits: %s", text);
 }
 
+/* What the core tells; false when it asks for something. */
+static bool shell_hear(struct world *world, uint32_t n, const struct core_action *action)
+{
+    if (action->type == CORE_TELL_PHASE) {
+        check_outgoing(world, n, "its log", action->phase.text, strlen(action->phase.text));
+        world_say(world, n, "%s %s", core_phase_name(action->phase.phase), action->phase.text);
+    } else if (action->type == CORE_TELL_PEER) {
+        world_say(world, n, "member %u %s", action->peer.index, core_peer_event_name(action->peer.event));
+    } else if (action->type == CORE_TELL_CSK) {
+        keys_keep(world, n, &action->csk);
+    } else if (action->type == CORE_TELL_REFUSED) {
+        shell_refused(world, n, action->index);
+    } else if (action->type == CORE_TELL_WITHHELD) {
+        world_fail(world, n, "accuses an indexer that it does not have");
+    } else if (action->type == CORE_TELL_EXIT) {
+        shell_exit(world, n, action->exit.text);
+    } else {
+        return action->type == CORE_TELL_INBOX;
+    }
+    return true;
+}
+
 static void shell_perform(struct world *world, uint32_t n, const struct core_action *action)
 {
     struct sim_node *node = &world->nodes[n];
 
+    if (shell_hear(world, n, action))
+        return;
     switch (action->type) {
     case CORE_DO_READ_SELF:
     case CORE_DO_READ_STATE:
@@ -83,13 +107,8 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
     case CORE_DO_PUBLISH_WG_KEY:
         bundler_submit(world, n, action);
         return;
-    case CORE_TELL_INBOX:
-        return;
     case CORE_DO_SEND_HEARTBEAT:
         mesh_send(world, n);
-        return;
-    case CORE_TELL_CSK:
-        keys_keep(world, n, &action->csk);
         return;
     case CORE_DO_APPLY_DEVICE:
     case CORE_DO_APPLY_PEERS:
@@ -107,21 +126,13 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
         node->peers[action->index].dialing = true;
         shell_ask(world, n, action, world_latency(world));
         return;
+    case CORE_TELL_CSK:
+    case CORE_TELL_INBOX:
     case CORE_TELL_PHASE:
-        check_outgoing(world, n, "its log", action->phase.text, strlen(action->phase.text));
-        world_say(world, n, "%s %s", core_phase_name(action->phase.phase), action->phase.text);
-        return;
     case CORE_TELL_PEER:
-        world_say(world, n, "member %u %s", action->peer.index, core_peer_event_name(action->peer.event));
-        return;
     case CORE_TELL_REFUSED:
-        shell_refused(world, n, action->index);
-        return;
     case CORE_TELL_WITHHELD:
-        world_fail(world, n, "accuses an indexer that it does not have");
-        return;
     case CORE_TELL_EXIT:
-        shell_exit(world, n, action->exit.text);
         return;
     }
 }

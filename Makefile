@@ -41,8 +41,11 @@ test-nightly: build
 test-asan: asan
 	test/run asan
 
-bench: build bench-reconcile
+bench: build bench-reconcile bench-rest
 	test/bench/run
+
+bench-rest: build
+	test/bench/rest
 
 bench-build: contracts
 	test -f build-bench/build.ninja || meson setup build-bench -Dbench=true

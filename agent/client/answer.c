@@ -12,7 +12,10 @@ SAME(ATTESTMESH_TRANSPORT_GATEWAY, api_Peer_Transport_GATEWAY);
 SAME(ATTESTMESH_TRANSPORT_GATEWAY, _api_Peer_Transport_MAX);
 SAME(ATTESTMESH_PEER_LOST, api_PeerEvent_Kind_LOST);
 SAME(ATTESTMESH_PEER_LOST, _api_PeerEvent_Kind_MAX);
+SAME(ATTESTMESH_MESSAGE_ROLLED_BACK, api_MessageEvent_Kind_ROLLED_BACK);
+SAME(ATTESTMESH_MESSAGE_ROLLED_BACK, _api_MessageEvent_Kind_MAX);
 SAME(ATTESTMESH_PAGE_MAX, API_PAGE_MAX);
+SAME(ATTESTMESH_PAYLOAD_MAX, sizeof(((api_MessageEvent *)0)->payload.bytes));
 
 #define COPY(to, from, field)                                                                                \
     _Static_assert(sizeof((to)->field) == sizeof((from)->field), #field);                                    \
@@ -138,6 +141,32 @@ static void set_key_event(struct answer *out, const api_Response *response)
         (struct attestmesh_key_event){.generation = event->generation, .unix_ms = event->unix_ms};
 }
 
+static void set_message_sent(struct answer *out, const api_Response *response)
+{
+    const api_MessageSent *sent = &response->body.message_sent;
+    struct attestmesh_message_sent *to = &out->public.message_sent;
+    out->public.kind = ATTESTMESH_MESSAGE_SENT;
+    to->repeated = sent->tx_hash.size != sizeof(to->tx_hash);
+    COPY(to, sent, envelope_id);
+    if (!to->repeated)
+        memcpy(to->tx_hash, sent->tx_hash.bytes, sizeof(to->tx_hash));
+}
+
+static void set_message_event(struct answer *out, const api_Response *response)
+{
+    const api_MessageEvent *event = &response->body.message_event;
+    struct attestmesh_message_event *to = &out->public.message_event;
+    out->public.kind = ATTESTMESH_MESSAGE_EVENT;
+    *to = (struct attestmesh_message_event){
+        .kind = (enum attestmesh_message_event_kind)event->kind,
+        .cursor = {.block = event->cursor.block, .log_index = event->cursor.log_index},
+        .payload = event->payload.bytes,
+        .payload_len = event->payload.size,
+    };
+    COPY(to, event, sender);
+    COPY(to, event, envelope_id);
+}
+
 static void set_done(struct answer *out, const api_Response *response)
 {
     (void)response;
@@ -155,6 +184,8 @@ static const struct {
     {api_Response_peer_event_tag, set_peer_event},
     {api_Response_cluster_shared_key_tag, set_key},
     {api_Response_key_event_tag, set_key_event},
+    {api_Response_message_sent_tag, set_message_sent},
+    {api_Response_message_event_tag, set_message_event},
     {api_Response_done_tag, set_done},
 };
 

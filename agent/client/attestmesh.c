@@ -8,6 +8,9 @@
 #include "agent/api/client.h"
 #include "agent/client/answer.h"
 
+_Static_assert(ATTESTMESH_IDEMPOTENCY_KEY_MAX == sizeof(((api_SendMessage *)0)->idempotency_key.bytes),
+               "the header says so");
+
 struct attestmesh {
     struct api_client *client;
     uint64_t last_id;
@@ -138,6 +141,35 @@ int attestmesh_get_key_of(struct attestmesh *mesh, uint64_t generation, uint64_t
 int attestmesh_subscribe_key_events(struct attestmesh *mesh, uint64_t *id)
 {
     return ask(mesh, &(api_Request){.which_body = api_Request_subscribe_key_events_tag}, id);
+}
+
+int attestmesh_send_message(struct attestmesh *mesh, const uint8_t recipient[32], const void *payload,
+                            size_t payload_len, const void *key, size_t key_len, uint64_t *id)
+{
+    api_Request request = {.which_body = api_Request_send_message_tag};
+    api_SendMessage *message = &request.body.send_message;
+    if (payload_len > ATTESTMESH_PAYLOAD_MAX || key_len > ATTESTMESH_IDEMPOTENCY_KEY_MAX)
+        return -EINVAL;
+    message->recipient.size = 32;
+    memcpy(message->recipient.bytes, recipient, 32);
+    message->payload.size = (pb_size_t)payload_len;
+    if (payload_len > 0)
+        memcpy(message->payload.bytes, payload, payload_len);
+    message->idempotency_key.size = (pb_size_t)key_len;
+    if (key_len > 0)
+        memcpy(message->idempotency_key.bytes, key, key_len);
+    return ask(mesh, &request, id);
+}
+
+int attestmesh_subscribe_messages(struct attestmesh *mesh, const struct attestmesh_cursor *after,
+                                  uint64_t *id)
+{
+    api_Request request = {.which_body = api_Request_subscribe_messages_tag};
+    api_SubscribeMessages *subscribe = &request.body.subscribe_messages;
+    subscribe->has_after = after != NULL;
+    if (after)
+        subscribe->after = (api_Cursor){.block = after->block, .log_index = after->log_index};
+    return ask(mesh, &request, id);
 }
 
 int attestmesh_cancel(struct attestmesh *mesh, uint64_t subscription, uint64_t *id)

@@ -34,7 +34,9 @@ extern "C" {
 #endif
 
 #define ATTESTMESH_SOCKET_DEFAULT "/run/attestmesh/agent.sock"
-#define ATTESTMESH_PAGE_MAX 64 /* peers in one answer */
+#define ATTESTMESH_PAGE_MAX 64            /* peers in one answer */
+#define ATTESTMESH_PAYLOAD_MAX 8143       /* bytes of a message */
+#define ATTESTMESH_IDEMPOTENCY_KEY_MAX 64 /* bytes */
 
 struct attestmesh;
 
@@ -50,6 +52,8 @@ enum attestmesh_kind {
     ATTESTMESH_KEY,
     ATTESTMESH_KEY_EVENT,
     ATTESTMESH_DONE, /* of attestmesh_cancel */
+    ATTESTMESH_MESSAGE_SENT,
+    ATTESTMESH_MESSAGE_EVENT,
 };
 
 enum attestmesh_error_code {
@@ -176,6 +180,34 @@ struct attestmesh_key_event {
     uint64_t unix_ms;
 };
 
+struct attestmesh_message_sent {
+    uint8_t envelope_id[32]; /* what the recipient knows the message by, beside this node's member id */
+    bool repeated;           /* the chain had a message with this key already */
+    uint8_t tx_hash[32];     /* unless it is repeated */
+};
+
+/* A place in the chain, in the order of block, then log index. */
+struct attestmesh_cursor {
+    uint64_t block;
+    uint32_t log_index;
+};
+
+enum attestmesh_message_event_kind {
+    ATTESTMESH_MESSAGE_UNSPECIFIED,
+    ATTESTMESH_MESSAGE,
+    ATTESTMESH_MESSAGE_CAUGHT_UP,   /* what follows is new; without the other fields */
+    ATTESTMESH_MESSAGE_ROLLED_BACK, /* the chain was reorganised: what comes after the cursor comes again */
+};
+
+struct attestmesh_message_event {
+    enum attestmesh_message_event_kind kind;
+    struct attestmesh_cursor cursor; /* of this message; keep it once the message is dealt with */
+    uint8_t sender[32];              /* member id */
+    uint8_t envelope_id[32];
+    const uint8_t *payload;
+    size_t payload_len; /* at most ATTESTMESH_PAYLOAD_MAX */
+};
+
 struct attestmesh_answer {
     uint64_t id; /* of the request that this answers */
     enum attestmesh_kind kind;
@@ -187,6 +219,8 @@ struct attestmesh_answer {
         struct attestmesh_peer_event peer_event;
         struct attestmesh_key key;
         struct attestmesh_key_event key_event;
+        struct attestmesh_message_sent message_sent;
+        struct attestmesh_message_event message_event;
     };
 };
 
@@ -241,6 +275,19 @@ int attestmesh_get_key_of(struct attestmesh *mesh, uint64_t generation, uint64_t
 /* KEY_EVENTs under this id until it is cancelled: for the newest key, if one is held, then for each new one.
  * One such subscription per connection. */
 int attestmesh_subscribe_key_events(struct attestmesh *mesh, uint64_t *id);
+
+/* MESSAGE_SENT once the message to this member is in a block, which takes seconds and somebody's money; ERROR
+ * NOT_FOUND, UNAVAILABLE, RESOURCE_EXHAUSTED or PERMISSION_DENIED. With the same `key` to the same recipient
+ * it is delivered once, however often it is sent; with `key_len` 0 it has a random one. -EINVAL when payload
+ * or key are too long. */
+int attestmesh_send_message(struct attestmesh *mesh, const uint8_t recipient[32], const void *payload,
+                            size_t payload_len, const void *key, size_t key_len, uint64_t *id);
+
+/* MESSAGE_EVENTs under this id until it is cancelled: every message to this node after `after` (NULL: all
+ * there ever were), CAUGHT_UP, then new ones. Delivery is at least once. One such subscription per
+ * connection. */
+int attestmesh_subscribe_messages(struct attestmesh *mesh, const struct attestmesh_cursor *after,
+                                  uint64_t *id);
 
 /* DONE, after which nothing comes under the id of the subscription. */
 int attestmesh_cancel(struct attestmesh *mesh, uint64_t subscription, uint64_t *id);

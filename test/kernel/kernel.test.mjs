@@ -16,6 +16,7 @@ import {
   registry,
   removeMember,
 } from "../e2e/lib/checks.mjs";
+import { awaitAllTold } from "../e2e/lib/envelopes.mjs";
 import { cluster, instance, nodes, recordFigure } from "../e2e/lib/mesh.mjs";
 import { accountNonce } from "../e2e/lib/witness.mjs";
 
@@ -70,6 +71,7 @@ test("kernel: the guests are a mesh, with one key", async () => {
 
 test("kernel: what runs between two guests outlasts an agent that ends by force", async () => {
   const [node, other] = nodes();
+  await awaitAllTold();
   const before = await stateOf(node);
   const { meshIpv4 } = recordOf(await registry(instance, cluster), node);
   const pinging = runInNode(instance, other, ["ping", "-i", "1", "-c", String(PINGS), meshIpv4], {

@@ -1,6 +1,8 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <pb_decode.h>
+#include <pb_encode.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,6 +192,29 @@ Test(client, key_of_a_generation_and_its_events)
     cr_assert_gt(answer->key_event.unix_ms, 0);
 }
 
+Test(client, message_is_answered_once_it_is_sent)
+{
+    static uint8_t payload[ATTESTMESH_PAYLOAD_MAX + 1];
+    const uint8_t recipient[32] = {1};
+    cr_assert_eq(attestmesh_send_message(mesh, recipient, payload, sizeof(payload), NULL, 0, &id), -EINVAL);
+    cr_assert_eq(attestmesh_send_message(mesh, recipient, "hello", 5, payload, 65, &id), -EINVAL);
+    cr_assert_eq(attestmesh_send_message(mesh, recipient, payload, ATTESTMESH_PAYLOAD_MAX, "k", 1, &id), 0);
+    expect_nothing();
+    cr_assert_eq(node.payload_len, ATTESTMESH_PAYLOAD_MAX);
+    const struct bytes32 envelope_id = {{7}}, tx_hash = {{9}};
+    api_server_message_sent(server, &node.waiting, &envelope_id, &tx_hash);
+    expect(ATTESTMESH_MESSAGE_SENT);
+    cr_assert_eq(answer->message_sent.envelope_id[0], 7);
+    cr_assert_eq(answer->message_sent.tx_hash[0], 9);
+    cr_assert_not(answer->message_sent.repeated);
+
+    cr_assert_eq(attestmesh_send_message(mesh, recipient, "", 0, NULL, 0, &id), 0);
+    expect_nothing();
+    api_server_message_sent(server, &node.waiting, &envelope_id, NULL);
+    expect(ATTESTMESH_MESSAGE_SENT);
+    cr_assert(answer->message_sent.repeated);
+}
+
 Test(client, many_requests_at_once_wait_until_the_agent_reads)
 {
     size_t asked = 0;
@@ -261,6 +286,49 @@ Test(client_stranger, an_answer_of_a_newer_agent_is_unknown)
     cr_assert_eq(attestmesh_next(mesh, &answer), 1);
     cr_assert_eq(answer->id, 9);
     cr_assert_eq(answer->kind, ATTESTMESH_UNKNOWN);
+}
+
+/* The next request that has come. */
+static api_Request heard(void)
+{
+    static uint8_t bytes[API_FRAME_MAX];
+    api_Request request = api_Request_init_zero;
+    const ssize_t len = recv(accepted, bytes, sizeof(bytes), 0);
+    pb_istream_t in = pb_istream_from_buffer(bytes, len > 0 ? (size_t)len : 0);
+    cr_assert(pb_decode_ex(&in, api_Request_fields, &request, PB_DECODE_DELIMITED));
+    return request;
+}
+
+Test(client_stranger, messages_come_with_sender_and_cursor)
+{
+    static api_Response response;
+    static uint8_t frame[1024];
+    const struct attestmesh_cursor after = {.block = 5, .log_index = 6};
+    cr_assert_eq(attestmesh_subscribe_messages(mesh, NULL, &id), 0);
+    cr_assert_not(heard().body.subscribe_messages.has_after);
+    cr_assert_eq(attestmesh_subscribe_messages(mesh, &after, &id), 0);
+    const api_Request request = heard();
+    cr_assert_eq(request.which_body, api_Request_subscribe_messages_tag);
+    cr_assert_eq(request.body.subscribe_messages.after.log_index, 6);
+
+    response = (api_Response){.id = id, .which_body = api_Response_message_event_tag};
+    response.body.message_event = (api_MessageEvent){.kind = api_MessageEvent_Kind_MESSAGE,
+                                                     .has_cursor = true,
+                                                     .cursor = {.block = 7, .log_index = 8},
+                                                     .sender = {1},
+                                                     .envelope_id = {2},
+                                                     .payload = {.size = 5, .bytes = "hello"}};
+    pb_ostream_t out = pb_ostream_from_buffer(frame, sizeof(frame));
+    cr_assert(pb_encode_ex(&out, api_Response_fields, &response, PB_ENCODE_DELIMITED));
+    say(frame, out.bytes_written);
+    cr_assert_eq(attestmesh_next(mesh, &answer), 1);
+    cr_assert_eq(answer->kind, ATTESTMESH_MESSAGE_EVENT);
+    const struct attestmesh_message_event *event = &answer->message_event;
+    cr_assert_eq(event->kind, ATTESTMESH_MESSAGE);
+    cr_assert(event->cursor.block == 7 && event->cursor.log_index == 8);
+    cr_assert(event->sender[0] == 1 && event->envelope_id[0] == 2);
+    cr_assert_eq(event->payload_len, 5);
+    cr_assert_arr_eq(event->payload, "hello", 5);
 }
 
 Test(client_stranger, what_is_no_answer_is_refused)

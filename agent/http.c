@@ -117,12 +117,15 @@ static void answer_unknown(struct evhttp_request *request, void *user)
 
 static uint16_t port_of(struct evhttp_bound_socket *bound)
 {
-    struct sockaddr_storage address = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address = {.v6 = {0}};
     socklen_t len = sizeof(address);
-    if (getsockname(evhttp_bound_socket_get_fd(bound), (struct sockaddr *)&address, &len))
+    if (getsockname(evhttp_bound_socket_get_fd(bound), &address.any, &len))
         return 0;
-    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                               : ((struct sockaddr_in *)&address)->sin_port);
+    return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
 int http_server_new(struct event_base *base, const char *host, uint16_t port,

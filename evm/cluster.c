@@ -195,6 +195,12 @@ void cluster_put_set_csk_commitment(struct abi_writer *out, uint64_t generation,
     abi_put_bytes32(out, commitment);
 }
 
+void cluster_put_publish_wg_key(struct abi_writer *out, const struct bytes32 *key)
+{
+    abi_put_selector(out, ABI_PUBLISH_WG_KEY_SELECTOR);
+    abi_put_bytes32(out, key);
+}
+
 void cluster_put_send(struct abi_writer *out, const struct bytes32 *recipient,
                       const struct bytes32 *envelope_id, const uint8_t *ciphertext, size_t len)
 {

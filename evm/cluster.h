@@ -91,6 +91,9 @@ void cluster_put_dstack_register(struct abi_writer *out, const struct dstack_pro
 void cluster_put_set_csk_commitment(struct abi_writer *out, uint64_t generation,
                                     const struct bytes32 *commitment);
 
+/* publishWgKey(key). */
+void cluster_put_publish_wg_key(struct abi_writer *out, const struct bytes32 *key);
+
 /* send(recipientMemberId, envelopeId, ciphertext). */
 void cluster_put_send(struct abi_writer *out, const struct bytes32 *recipient,
                       const struct bytes32 *envelope_id, const uint8_t *ciphertext, size_t len);

@@ -298,3 +298,14 @@ void hub_status(const struct hub *hub, struct hub_status *out)
 {
     *out = hub->status;
 }
+
+size_t hub_count(const struct hub *hub, const struct address *cluster)
+{
+    const struct room *const room = rooms_find(&hub->rooms, cluster);
+    return room ? room->count : 0;
+}
+
+bool hub_serves(const struct hub *hub, const struct address *cluster, const struct bytes32 *member_id)
+{
+    return rooms_find_member(&hub->rooms, cluster, member_id);
+}

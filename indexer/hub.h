@@ -62,4 +62,8 @@ void hub_tell_retracted(struct hub *hub, const struct address *cluster, const st
 
 void hub_status(const struct hub *hub, struct hub_status *out);
 
+/* Members of a cluster that are connected, and whether one is. */
+size_t hub_count(const struct hub *hub, const struct address *cluster);
+bool hub_serves(const struct hub *hub, const struct address *cluster, const struct bytes32 *member_id);
+
 #endif

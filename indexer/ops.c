@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "indexer/page.h"
+
 #define TIMEOUT_S 10
 #define HEADERS_MAX 8192
 #define BODY_MAX 4096
@@ -16,6 +18,7 @@
 struct ops {
     struct evhttp *http;
     ops_view_fn view;
+    ops_pages_fn pages;
     void *user;
 };
 
@@ -143,14 +146,29 @@ static void answer_metrics(struct evhttp_request *request, void *user)
     evbuffer_free(text);
 }
 
-static void answer_unknown(struct evhttp_request *request, void *user)
+static void answer_page(struct evhttp_request *request, void *user)
 {
-    (void)user;
-    evhttp_send_error(request, HTTP_NOTFOUND, NULL);
+    struct ops *ops = user;
+    struct page_source source = {0};
+    struct evbuffer *body = evbuffer_new();
+    const char *const path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(request));
+    ops->pages(ops->user, &source);
+    const enum page_result result = body && path ? page_write(&source, path, body) : PAGE_UNKNOWN;
+    if (result == PAGE_UNKNOWN) {
+        evhttp_send_error(request, HTTP_NOTFOUND, NULL);
+    } else {
+        struct evkeyvalq *const headers = evhttp_request_get_output_headers(request);
+        evhttp_add_header(headers, "Content-Security-Policy", PAGE_POLICY);
+        evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
+        reply(request, true, result == PAGE_STYLE ? "text/css; charset=utf-8" : "text/html; charset=utf-8",
+              body);
+    }
+    if (body)
+        evbuffer_free(body);
 }
 
-int ops_new(struct event_base *base, const char *host, uint16_t port, ops_view_fn view, void *user,
-            struct ops **out, struct am_err *err)
+int ops_new(struct event_base *base, const char *host, uint16_t port, ops_view_fn view, ops_pages_fn pages,
+            void *user, struct ops **out, struct am_err *err)
 {
     struct ops *ops = calloc(1, sizeof(*ops));
     if (!ops || !(ops->http = evhttp_new(base))) {
@@ -158,6 +176,7 @@ int ops_new(struct event_base *base, const char *host, uint16_t port, ops_view_f
         return am_fail(err, -ENOMEM, "health server: out of memory");
     }
     ops->view = view;
+    ops->pages = pages;
     ops->user = user;
     evhttp_set_allowed_methods(ops->http, EVHTTP_REQ_GET);
     evhttp_set_max_headers_size(ops->http, HEADERS_MAX);
@@ -165,7 +184,7 @@ int ops_new(struct event_base *base, const char *host, uint16_t port, ops_view_f
     evhttp_set_timeout(ops->http, TIMEOUT_S);
     evhttp_set_cb(ops->http, "/healthz", answer_health, ops);
     evhttp_set_cb(ops->http, "/metrics", answer_metrics, ops);
-    evhttp_set_gencb(ops->http, answer_unknown, ops);
+    evhttp_set_gencb(ops->http, answer_page, ops);
     errno = 0;
     if (evhttp_bind_socket(ops->http, host, port) != 0) {
         const int code = errno ? -errno : -EADDRNOTAVAIL;

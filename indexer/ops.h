@@ -1,5 +1,5 @@
-/* The indexer's health and metrics over HTTP: GET /healthz (200 or 503, JSON) and GET /metrics (Prometheus
- * text). */
+/* The indexer's health, metrics and pages over HTTP: GET /healthz (200 or 503, JSON), GET /metrics
+ * (Prometheus text), and what page.h shows. */
 #ifndef INDEXER_OPS_H
 #define INDEXER_OPS_H
 
@@ -32,9 +32,12 @@ struct ops_view {
 
 typedef void (*ops_view_fn)(void *user, struct ops_view *out);
 
+struct page_source;
+typedef void (*ops_pages_fn)(void *user, struct page_source *out);
+
 /* Listens on a numeric address; port 0 takes a free one. Returns 0 or an errno with a sentence. */
-int ops_new(struct event_base *base, const char *host, uint16_t port, ops_view_fn view, void *user,
-            struct ops **out, struct am_err *err);
+int ops_new(struct event_base *base, const char *host, uint16_t port, ops_view_fn view, ops_pages_fn pages,
+            void *user, struct ops **out, struct am_err *err);
 void ops_free(struct ops *ops);
 
 #endif

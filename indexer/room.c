@@ -15,7 +15,7 @@ static size_t member_bucket_of(const struct bytes32 *member_id)
     return be32_read(member_id->b + 28) % ROOM_MEMBER_BUCKETS;
 }
 
-struct room *rooms_find(struct rooms *rooms, const struct address *cluster)
+struct room *rooms_find(const struct rooms *rooms, const struct address *cluster)
 {
     struct room *room;
     LIST_FOREACH(room, &rooms->buckets[bucket_of(cluster)], link)
@@ -26,7 +26,7 @@ struct room *rooms_find(struct rooms *rooms, const struct address *cluster)
     return NULL;
 }
 
-struct room_seat *rooms_find_member(struct rooms *rooms, const struct address *cluster,
+struct room_seat *rooms_find_member(const struct rooms *rooms, const struct address *cluster,
                                     const struct bytes32 *member_id)
 {
     struct room_seat *seat;
@@ -49,6 +49,7 @@ int rooms_enter(struct rooms *rooms, const struct address *cluster, const struct
         room->cluster = *cluster;
         LIST_INSERT_HEAD(&rooms->buckets[bucket_of(cluster)], room, link);
     }
+    room->count++;
     seat->room = room;
     seat->member_id = *member_id;
     LIST_INSERT_HEAD(&room->seats, seat, link);
@@ -64,6 +65,7 @@ void rooms_leave(struct room_seat *seat)
     LIST_REMOVE(seat, link);
     LIST_REMOVE(seat, member_link);
     seat->room = NULL;
+    room->count--;
     if (LIST_EMPTY(&room->seats)) {
         LIST_REMOVE(room, link);
         free(room);

@@ -20,6 +20,7 @@ struct room_seat {
 struct room {
     struct address cluster;
     LIST_HEAD(, room_seat) seats;
+    size_t count;
     LIST_ENTRY(room) link;
 };
 
@@ -30,10 +31,10 @@ struct rooms {
 };
 
 /* NULL when nobody is there. */
-struct room *rooms_find(struct rooms *rooms, const struct address *cluster);
+struct room *rooms_find(const struct rooms *rooms, const struct address *cluster);
 
 /* Where a member sits; NULL when nowhere. */
-struct room_seat *rooms_find_member(struct rooms *rooms, const struct address *cluster,
+struct room_seat *rooms_find_member(const struct rooms *rooms, const struct address *cluster,
                                     const struct bytes32 *member_id);
 
 /* 0 or -ENOMEM. */

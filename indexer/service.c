@@ -13,7 +13,7 @@
 #include "indexer/hub.h"
 #include "indexer/identity.h"
 #include "indexer/ledger.h"
-#include "indexer/ops.h"
+#include "indexer/page.h"
 #include "indexer/store.h"
 
 #define RPC_ANSWER_MAX (64u << 20) /* all logs of a full block, as JSON */
@@ -284,6 +284,16 @@ static void fill_view(void *user, struct ops_view *out)
     out->phase = !service->feed ? "booting" : out->watcher.caught_up ? "serving" : "catching-up";
 }
 
+static void fill_source(void *user, struct page_source *out)
+{
+    const struct service *service = user;
+    fill_view(user, &out->view);
+    if (service->feed) {
+        out->store = service->store;
+        out->hub = service->hub;
+    }
+}
+
 /* ---- Life ---- */
 
 static int open_services(struct service *service, struct am_err *err)
@@ -301,8 +311,8 @@ static int open_services(struct service *service, struct am_err *err)
         return am_fail(err, -ENOMEM, "RPC_URL can not be used, or out of memory");
     rpc_set_answer_max(service->node, RPC_ANSWER_MAX);
     rpc_expect_chain(service->node, config->chain_id, on_wrong_chain, NULL);
-    return ops_new(service->base, config->health_host, config->health_port, fill_view, service, &service->ops,
-                   err);
+    return ops_new(service->base, config->health_host, config->health_port, fill_view, fill_source, service,
+                   &service->ops, err);
 }
 
 struct service *service_new(struct event_base *base, const struct indexer_config *config, struct am_err *err)

@@ -40,6 +40,8 @@ enum statement {
     CLUSTERS,
     MEMBER,
     LOGS,
+    MEMBERSHIPS,
+    RECENT_LOGS,
     STATEMENTS
 };
 
@@ -64,6 +66,10 @@ static const char *const texts[STATEMENTS] = {
                " WHERE cluster = ?1 AND subject = ?2 AND kind IN (1, 2, 4) ORDER BY block, log_index",
     [LOGS] = "SELECT block, log_index, block_hash, kind, subject, frame FROM logs WHERE cluster = ?1"
              " AND (block, log_index) > (?2, ?3) AND (kind <> 7 OR subject = ?4) ORDER BY block, log_index",
+    [MEMBERSHIPS] = "SELECT block, log_index, block_hash, kind, subject, frame FROM logs WHERE cluster = ?1"
+                    " AND kind IN (1, 2, 3, 4) ORDER BY block, log_index",
+    [RECENT_LOGS] = "SELECT block, log_index, block_hash, kind, subject, frame FROM logs WHERE cluster = ?1"
+                    " ORDER BY block DESC, log_index DESC",
 };
 
 struct store {
@@ -402,15 +408,11 @@ int store_read_member(struct store *store, const struct address *cluster, const 
     return result == SQLITE_DONE ? 0 : store_fail(store, "reading a member", err);
 }
 
-int store_each_log(struct store *store, const struct address *cluster, const struct bytes32 *member_id,
-                   const struct wire_cursor *after, store_log_fn each, void *user, struct am_err *err)
+/* Hands over the rows of a statement that is bound. */
+static int each_row(struct store *store, sqlite3_stmt *read, const struct address *cluster, store_log_fn each,
+                    void *user, struct am_err *err)
 {
-    sqlite3_stmt *const read = begin(store, LOGS);
     int result;
-    bind_bytes(read, 1, cluster->b, sizeof(cluster->b));
-    bind_u64(read, 2, after->block);
-    bind_u64(read, 3, after->log_index);
-    bind_bytes(read, 4, member_id->b, sizeof(member_id->b));
     while ((result = sqlite3_step(read)) == SQLITE_ROW) {
         struct store_log log = {
             .cluster = *cluster,
@@ -426,6 +428,33 @@ int store_each_log(struct store *store, const struct address *cluster, const str
     }
     sqlite3_reset(read);
     return result == SQLITE_DONE || result == SQLITE_ROW ? 0 : store_fail(store, "reading logs", err);
+}
+
+int store_each_log(struct store *store, const struct address *cluster, const struct bytes32 *member_id,
+                   const struct wire_cursor *after, store_log_fn each, void *user, struct am_err *err)
+{
+    sqlite3_stmt *const read = begin(store, LOGS);
+    bind_bytes(read, 1, cluster->b, sizeof(cluster->b));
+    bind_u64(read, 2, after->block);
+    bind_u64(read, 3, after->log_index);
+    bind_bytes(read, 4, member_id->b, sizeof(member_id->b));
+    return each_row(store, read, cluster, each, user, err);
+}
+
+int store_each_membership(struct store *store, const struct address *cluster, store_log_fn each, void *user,
+                          struct am_err *err)
+{
+    sqlite3_stmt *const read = begin(store, MEMBERSHIPS);
+    bind_bytes(read, 1, cluster->b, sizeof(cluster->b));
+    return each_row(store, read, cluster, each, user, err);
+}
+
+int store_each_recent_log(struct store *store, const struct address *cluster, store_log_fn each, void *user,
+                          struct am_err *err)
+{
+    sqlite3_stmt *const read = begin(store, RECENT_LOGS);
+    bind_bytes(read, 1, cluster->b, sizeof(cluster->b));
+    return each_row(store, read, cluster, each, user, err);
 }
 
 uint64_t store_log_count(const struct store *store)

@@ -92,6 +92,14 @@ typedef bool (*store_log_fn)(void *user, const struct store_log *log);
 int store_each_log(struct store *store, const struct address *cluster, const struct bytes32 *member_id,
                    const struct wire_cursor *after, store_log_fn each, void *user, struct am_err *err);
 
+/* The logs that make, change and end memberships of a cluster, in order. */
+int store_each_membership(struct store *store, const struct address *cluster, store_log_fn each, void *user,
+                          struct am_err *err);
+
+/* All logs of a cluster, the latest first. */
+int store_each_recent_log(struct store *store, const struct address *cluster, store_log_fn each, void *user,
+                          struct am_err *err);
+
 /* Logs stored, for metrics. */
 uint64_t store_log_count(const struct store *store);
 

@@ -341,6 +341,20 @@ static int change_link(struct link_socket *s, int ifindex, const struct wg_edit 
     return rtnl_link_change(s->nl, which, changes, 0);
 }
 
+int link_set_down(struct link_socket *s, int ifindex, struct am_err *err)
+{
+    struct rtnl_link *which CLEANUP(link_release) = rtnl_link_alloc();
+    struct rtnl_link *changes CLEANUP(link_release) = rtnl_link_alloc();
+    if (!which || !changes)
+        return am_fail(err, -ENOMEM, "out of memory");
+    rtnl_link_set_ifindex(which, ifindex);
+    rtnl_link_unset_flags(changes, IFF_UP);
+    const int rc = check(s, rtnl_link_change(s->nl, which, changes, 0), err);
+    if (rc < 0)
+        am_fail_context(err, "take the link down");
+    return rc;
+}
+
 static struct nl_addr *build_address(const struct wg_prefix *prefix)
 {
     struct nl_addr *address =

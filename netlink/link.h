@@ -33,6 +33,9 @@ int link_identify(struct link_socket *s, const char *ifname, struct link_identit
 int link_create(struct link_socket *s, const char *ifname, const char *kind, struct am_err *err);
 int link_remove(struct link_socket *s, const char *ifname, struct am_err *err);
 
+/* Nothing passes any more; routes through the link go. */
+int link_set_down(struct link_socket *s, int ifindex, struct am_err *err);
+
 /* Does one edit for which wg_edit_is_wireguard is false, CREATE_DEVICE excepted. */
 int link_apply(struct link_socket *s, int ifindex, const struct wg_edit *edit, struct am_err *err);
 

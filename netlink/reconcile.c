@@ -345,12 +345,23 @@ int reconciler_observe(struct reconciler *r, struct wg_device_observed *observed
     return observe(r, &identity, observed, err);
 }
 
+/* The link, when it is there and ours; otherwise ifindex is 0. */
+static int find_own(struct reconciler *r, struct link_identity *identity, struct am_err *err)
+{
+    const int rc = link_identify(r->links, r->ifname, identity, err);
+    return rc < 0 || identity->ifindex == 0 ? rc : check_kind(r, identity, err);
+}
+
+int reconciler_silence(struct reconciler *r, struct am_err *err)
+{
+    struct link_identity identity;
+    const int rc = find_own(r, &identity, err);
+    return rc < 0 || identity.ifindex == 0 ? rc : link_set_down(r->links, identity.ifindex, err);
+}
+
 int reconciler_remove(struct reconciler *r, struct am_err *err)
 {
     struct link_identity identity;
-    int rc = link_identify(r->links, r->ifname, &identity, err);
-    if (rc < 0 || identity.ifindex == 0)
-        return rc;
-    rc = check_kind(r, &identity, err);
-    return rc < 0 ? rc : link_remove(r->links, r->ifname, err);
+    const int rc = find_own(r, &identity, err);
+    return rc < 0 || identity.ifindex == 0 ? rc : link_remove(r->links, r->ifname, err);
 }

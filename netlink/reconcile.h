@@ -72,6 +72,10 @@ int reconciler_watch_fd(const struct reconciler *r);
  * those. */
 bool reconciler_watch_read(struct reconciler *r);
 
+/* Takes the device down; 0 also when there is none. It keeps its name and keys, and carries nothing until the
+ * next reconciler_apply brings it up. */
+int reconciler_silence(struct reconciler *r, struct am_err *err);
+
 /* Removes the device; 0 also when there is none. Only for `meshctl down`. */
 int reconciler_remove(struct reconciler *r, struct am_err *err);
 

@@ -98,6 +98,23 @@ const char *api_indexer_state_name(api_Indexer_State state)
     return "unknown";
 }
 
+const char *api_rotation_state_name(api_Rotation_State state)
+{
+    switch (state) {
+    case api_Rotation_State_UNSPECIFIED:
+        break;
+    case api_Rotation_State_PUBLISHING:
+        return "publishing";
+    case api_Rotation_State_SWITCHING:
+        return "switching";
+    case api_Rotation_State_DONE:
+        return "done";
+    case api_Rotation_State_FAILED:
+        return "failed";
+    }
+    return "unknown";
+}
+
 const char *api_outcome_name(api_Operation_Outcome outcome)
 {
     switch (outcome) {

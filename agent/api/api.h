@@ -54,6 +54,13 @@ struct api_source {
 
     void (*unsubscribe_messages)(void *user, const struct api_ticket *ticket);
 
+    /* Starts a rotation of the WireGuard key. UNSPECIFIED when it is described in `out`, else the error's
+     * code. */
+    api_Error_Code (*rotate_wireguard_key)(void *user, api_Rotation *out);
+
+    /* The path to the member of this name. UNSPECIFIED when it is in `out`, else the error's code. */
+    api_Error_Code (*explain_peer)(void *user, const char *name, api_PeerPath *out);
+
     void *user;
 };
 
@@ -66,6 +73,7 @@ void api_write_ipv6(const uint8_t address[16], char out[46]);
 const char *api_phase_name(api_Status_Phase phase);
 const char *api_peer_event_name(api_PeerEvent_Kind kind);
 const char *api_indexer_state_name(api_Indexer_State state);
+const char *api_rotation_state_name(api_Rotation_State state);
 const char *api_outcome_name(api_Operation_Outcome outcome);
 const char *api_message_event_name(api_MessageEvent_Kind kind);
 const char *api_transport_name(api_Peer_Transport transport);

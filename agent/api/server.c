@@ -87,7 +87,7 @@ static void on_ended(struct bufferevent *stream, short events, void *user)
     session_free(user);
 }
 
-static bool session_start(struct api_server *server, int fd)
+static bool session_start(struct api_server *server, int fd, uid_t uid)
 {
     struct session *session = calloc(1, sizeof(*session));
     struct bufferevent *stream = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
@@ -99,8 +99,11 @@ static bool session_start(struct api_server *server, int fd)
             close(fd);
         return false;
     }
-    *session = (struct session){
-        .server = server, .stream = stream, .next = server->sessions, .number = ++server->numbered};
+    *session = (struct session){.server = server,
+                                .stream = stream,
+                                .next = server->sessions,
+                                .number = ++server->numbered,
+                                .owner = uid == 0 || uid == geteuid()};
     server->sessions = session;
     server->counters.clients++;
     bufferevent_setcb(stream, on_readable, on_drained, on_ended, session);
@@ -138,7 +141,7 @@ static void on_connection(struct evconnlistener *listener, evutil_socket_t fd, s
     } else if (server->counters.clients >= API_CLIENTS_MAX) {
         log_warn("api.too_many_clients", log_uint("uid", uid), log_int("pid", pid));
         refuse(server, fd, api_Error_Code_RESOURCE_EXHAUSTED, "too many connections");
-    } else if (session_start(server, fd)) {
+    } else if (session_start(server, fd, uid)) {
         server->counters.accepted++;
         log_debug("api.client", log_uint("uid", uid), log_int("pid", pid));
     }
@@ -200,7 +203,7 @@ void api_server_free(struct api_server *server)
     if (!server)
         return;
     while (server->sessions)
-        session_free(server->sessions);
+        session_free(server->sessions); /* leaves the list: NOLINT(clang-analyzer-unix.Malloc) */
     if (server->listener)
         evconnlistener_free(server->listener);
     if (server->resume)

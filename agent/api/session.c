@@ -172,6 +172,7 @@ static void answer_get_status(struct session *session, const api_Request *reques
     utf8_make_valid(status->indexer.error);
     utf8_make_valid(status->csk_error);
     utf8_make_valid(status->inbox_error);
+    utf8_make_valid(status->rotation.error);
     send_response(session);
 }
 
@@ -364,6 +365,49 @@ static void answer_list_operations(struct session *session, const api_Request *r
     send_response(session);
 }
 
+static const char *rotation_refusal(api_Error_Code code)
+{
+    if (code == api_Error_Code_FAILED_PRECONDITION)
+        return "a rotation is under way";
+    return code == api_Error_Code_UNAVAILABLE ? "the node is not registered yet"
+                                              : "the last generation of the key is in use";
+}
+
+static void answer_rotate_wireguard_key(struct session *session, const api_Request *request)
+{
+    struct api_server *server = session->server;
+    api_Rotation rotation = api_Rotation_init_zero;
+    if (!session->owner) {
+        send_error(session, request->id, api_Error_Code_PERMISSION_DENIED,
+                   "only root and the agent's user may rotate the key");
+        return;
+    }
+    const api_Error_Code code = server->source.rotate_wireguard_key(server->source.user, &rotation);
+    if (code != api_Error_Code_UNSPECIFIED) {
+        send_error(session, request->id, code, rotation_refusal(code));
+        return;
+    }
+    new_response(server, request->id, api_Response_rotation_tag)->body.rotation = rotation;
+    send_response(session);
+}
+
+static void answer_explain_peer(struct session *session, const api_Request *request)
+{
+    struct api_server *server = session->server;
+    api_PeerPath *path = &new_response(server, request->id, api_Response_peer_path_tag)->body.peer_path;
+    const api_Error_Code code =
+        server->source.explain_peer(server->source.user, request->body.explain_peer.name, path);
+    utf8_make_valid(path->peer.problem);
+    utf8_make_valid(path->device_error);
+    utf8_make_valid(path->stream_error);
+    if (code == api_Error_Code_UNSPECIFIED)
+        send_response(session);
+    else
+        send_error(session, request->id, code,
+                   code == api_Error_Code_NOT_FOUND ? "the registry has no such member"
+                                                    : "several members are called so, or none can be");
+}
+
 static void answer_cancel(struct session *session, const api_Request *request)
 {
     const uint64_t id = request->body.cancel.id;
@@ -394,6 +438,8 @@ static const struct {
     {api_Request_subscribe_key_events_tag, answer_subscribe_key_events},
     {api_Request_send_message_tag, answer_send_message},
     {api_Request_subscribe_messages_tag, answer_subscribe_messages},
+    {api_Request_rotate_wireguard_key_tag, answer_rotate_wireguard_key},
+    {api_Request_explain_peer_tag, answer_explain_peer},
     {api_Request_cancel_tag, answer_cancel},
 };
 

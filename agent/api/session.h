@@ -17,6 +17,7 @@ struct session {
     struct bufferevent *stream;
     struct session *next;
     uint64_t number; /* since the server's start: tickets name it */
+    bool owner;      /* root, or the agent's own user */
 
     /* The subscription: its id, how far the present state has been told, and what a slow reader missed. */
     bool subscribed;

@@ -15,6 +15,7 @@
 #include "agent/core/node.h"
 #include "agent/core/outbox.h"
 #include "agent/core/registry.h"
+#include "agent/core/rotation.h"
 
 struct core *core_new(const struct core_config *config)
 {
@@ -189,6 +190,15 @@ static void core_dispatch(struct core *core, const struct core_event *event)
     case CORE_EVENT_CSK_FAILED:
         csk_failed(core, &event->csk_failure);
         return;
+    case CORE_EVENT_ROTATE_WG_KEY:
+        rotation_start(core);
+        return;
+    case CORE_EVENT_WG_KEY_PUBLISHED:
+        rotation_published(core);
+        return;
+    case CORE_EVENT_WG_KEY_FAILED:
+        rotation_failed(core, &event->failure);
+        return;
     case CORE_EVENT_MESSAGE_QUEUED:
     case CORE_EVENT_MESSAGE_SETTLED:
     case CORE_EVENT_MESSAGE_FAILED:
@@ -245,8 +255,8 @@ static const enum core_action_type core_node_actions[] = {
     CORE_DO_READ_CHANGES,   CORE_DO_READ_PAGE,      CORE_DO_APPLY_DEVICE, CORE_DO_APPLY_PEERS,
     CORE_DO_OBSERVE_DEVICE, CORE_DO_SEND_HEARTBEAT, CORE_DO_LOAD_CSK,     CORE_DO_DERIVE_CSK,
     CORE_DO_COMMIT_CSK,     CORE_DO_SEND_MESSAGE,   CORE_DO_READ_INBOX,   CORE_DO_READ_SENT,
-    CORE_DO_SEND_ENVELOPE,  CORE_TELL_CSK,          CORE_TELL_INBOX,      CORE_TELL_WITHHELD,
-    CORE_TELL_PHASE,        CORE_TELL_EXIT,
+    CORE_DO_SEND_ENVELOPE,  CORE_DO_PUBLISH_WG_KEY, CORE_TELL_CSK,        CORE_TELL_INBOX,
+    CORE_TELL_WITHHELD,     CORE_TELL_PHASE,        CORE_TELL_EXIT,
 };
 
 static void core_fill_node_action(struct core *core, struct core_action *action)
@@ -255,6 +265,8 @@ static void core_fill_node_action(struct core *core, struct core_action *action)
         action->csk = core->csk.goal;
     } else if (action->type == CORE_DO_COMMIT_CSK) {
         action->csk = core->csk.candidate;
+    } else if (action->type == CORE_DO_PUBLISH_WG_KEY) {
+        action->wg_generation = core->rotation.generation;
     } else if (action->type == CORE_TELL_CSK) {
         action->csk = core->csk.held;
     } else if (action->type == CORE_DO_READ_INBOX) {
@@ -277,6 +289,7 @@ static void core_fill_node_action(struct core *core, struct core_action *action)
     } else if (action->type == CORE_TELL_EXIT) {
         action->exit.code = core->exit_code;
         action->exit.text = core->exit_text;
+        action->exit.removed = core->exit_removed;
     }
 }
 

@@ -9,11 +9,12 @@
  *     arm_timer(core_deadline(core));            // when it passes: core_step with CORE_EVENT_TICK
  *
  * Actions are drained completely before the next core_step. Every CORE_DO_READ_*, CORE_DO_REGISTER,
- * CORE_DO_*_DEVICE, CORE_DO_*_CSK and CORE_DO_DIAL is answered by exactly one event, also when it fails; the
- * core never has two of one kind in flight (dials and pulls: one per peer, CORE_DIALS_MAX and CORE_PULLS_MAX
- * in all), nor two of those that share the account's nonce: CORE_DO_REGISTER, CORE_DO_COMMIT_CSK,
- * CORE_DO_SEND_MESSAGE and CORE_DO_SEND_ENVELOPE. All retries, their backoff and their jitter live in here:
- * the shell never repeats anything on its own.
+ * CORE_DO_*_DEVICE, CORE_DO_*_CSK, CORE_DO_PUBLISH_WG_KEY and CORE_DO_DIAL is answered by exactly one event,
+ * also when it fails; the core never has two of one kind in flight (dials and pulls: one per peer,
+ * CORE_DIALS_MAX and CORE_PULLS_MAX in all), nor two of those that share the account's nonce:
+ * CORE_DO_REGISTER, CORE_DO_COMMIT_CSK, CORE_DO_SEND_MESSAGE, CORE_DO_SEND_ENVELOPE and
+ * CORE_DO_PUBLISH_WG_KEY. All retries, their backoff and their jitter live in here: the shell never repeats
+ * anything on its own.
  *
  * The core never sees a cluster shared key, only the hashes of those that the shell holds.
  *
@@ -77,27 +78,30 @@ enum core_event_type {
                                    READ_SENT */
     CORE_EVENT_DEVICE_APPLIED,  /* APPLY_DEVICE or APPLY_PEERS */
     CORE_EVENT_DEVICE_FAILED, /* APPLY_DEVICE, APPLY_PEERS or OBSERVE_DEVICE: nothing could be done at all */
-    CORE_EVENT_DEVICE_OBSERVED, /* OBSERVE_DEVICE */
-    CORE_EVENT_DEVICE_DRIFTED,  /* the system told of a change of the device by another hand, or may have */
-    CORE_EVENT_INDEXER,         /* what the indexer's subscription is, or tells */
-    CORE_EVENT_STREAM_UP,       /* datagrams pass to and from this peer; answers DIAL when `dialed` */
-    CORE_EVENT_STREAM_DOWN,     /* no stream to this peer is left */
-    CORE_EVENT_DIAL_FAILED,     /* DIAL */
-    CORE_EVENT_HEARTBEAT,       /* from a live member, its signature and source address checked */
-    CORE_EVENT_CSK_LOADED,      /* LOAD_CSK: the cache has it */
-    CORE_EVENT_CSK_DERIVED,     /* DERIVE_CSK */
-    CORE_EVENT_CSK_COMMITTED,   /* COMMIT_CSK: the receipt of success came */
-    CORE_EVENT_CSK_PULLED,      /* PULL_CSK: a peer gave the key that was asked for */
-    CORE_EVENT_CSK_FAILED,      /* LOAD_CSK, DERIVE_CSK, COMMIT_CSK, PULL_CSK */
-    CORE_EVENT_MESSAGE_QUEUED,  /* the application has one to send */
-    CORE_EVENT_MESSAGE_SETTLED, /* SEND_MESSAGE: it is sent, or given up */
-    CORE_EVENT_MESSAGE_FAILED,  /* SEND_MESSAGE: to be tried again */
-    CORE_EVENT_INBOX_MESSAGES,  /* READ_INBOX: some of the logs, in order; more may follow */
-    CORE_EVENT_INBOX_READ,      /* READ_INBOX: that were all */
-    CORE_EVENT_SENT_ENVELOPES,  /* READ_SENT: some of the logs, in order; more may follow */
-    CORE_EVENT_SENT_READ,       /* READ_SENT: that were all */
-    CORE_EVENT_ENVELOPE_SENT,   /* SEND_ENVELOPE: the chain has it, since now or before */
-    CORE_EVENT_ENVELOPE_FAILED  /* SEND_ENVELOPE */
+    CORE_EVENT_DEVICE_OBSERVED,  /* OBSERVE_DEVICE */
+    CORE_EVENT_DEVICE_DRIFTED,   /* the system told of a change of the device by another hand, or may have */
+    CORE_EVENT_INDEXER,          /* what the indexer's subscription is, or tells */
+    CORE_EVENT_STREAM_UP,        /* datagrams pass to and from this peer; answers DIAL when `dialed` */
+    CORE_EVENT_STREAM_DOWN,      /* no stream to this peer is left */
+    CORE_EVENT_DIAL_FAILED,      /* DIAL */
+    CORE_EVENT_HEARTBEAT,        /* from a live member, its signature and source address checked */
+    CORE_EVENT_CSK_LOADED,       /* LOAD_CSK: the cache has it */
+    CORE_EVENT_CSK_DERIVED,      /* DERIVE_CSK */
+    CORE_EVENT_CSK_COMMITTED,    /* COMMIT_CSK: the receipt of success came */
+    CORE_EVENT_CSK_PULLED,       /* PULL_CSK: a peer gave the key that was asked for */
+    CORE_EVENT_CSK_FAILED,       /* LOAD_CSK, DERIVE_CSK, COMMIT_CSK, PULL_CSK */
+    CORE_EVENT_MESSAGE_QUEUED,   /* the application has one to send */
+    CORE_EVENT_MESSAGE_SETTLED,  /* SEND_MESSAGE: it is sent, or given up */
+    CORE_EVENT_MESSAGE_FAILED,   /* SEND_MESSAGE: to be tried again */
+    CORE_EVENT_INBOX_MESSAGES,   /* READ_INBOX: some of the logs, in order; more may follow */
+    CORE_EVENT_INBOX_READ,       /* READ_INBOX: that were all */
+    CORE_EVENT_SENT_ENVELOPES,   /* READ_SENT: some of the logs, in order; more may follow */
+    CORE_EVENT_SENT_READ,        /* READ_SENT: that were all */
+    CORE_EVENT_ENVELOPE_SENT,    /* SEND_ENVELOPE: the chain has it, since now or before */
+    CORE_EVENT_ENVELOPE_FAILED,  /* SEND_ENVELOPE */
+    CORE_EVENT_ROTATE_WG_KEY,    /* the operator wants the next generation; see core_status */
+    CORE_EVENT_WG_KEY_PUBLISHED, /* PUBLISH_WG_KEY: the receipt of success came */
+    CORE_EVENT_WG_KEY_FAILED     /* PUBLISH_WG_KEY */
 };
 
 struct core_identity {
@@ -122,7 +126,8 @@ struct core_self {
 /* A failure, of a kind that names no more than this. `text` is one line for the operator, copied. */
 struct core_failure {
     const char *text;
-    bool retryable; /* false: repeating can not help, the node exits */
+    bool retryable; /* false: repeating can not help: the node exits, or this WireGuard key is nobody's to
+                       publish */
 };
 
 /* nodeState and the block it was read at. */
@@ -291,12 +296,12 @@ struct core_read_failure {
 struct core_event {
     enum core_event_type type;
     union {
-        struct core_identity identity;         /* IDENTITY_READY */
-        struct core_failure failure;           /* IDENTITY_FAILED, REGISTER_FAILED, DEVICE_FAILED */
-        struct core_self self;                 /* SELF_RECORD */
-        struct core_chain_state chain;         /* CHAIN_STATE */
-        struct core_page page;                 /* MEMBERS_PAGE */
-        struct core_changes changes;           /* CHANGES */
+        struct core_identity identity; /* IDENTITY_READY */
+        struct core_failure failure;   /* IDENTITY_FAILED, REGISTER_FAILED, DEVICE_FAILED, WG_KEY_FAILED */
+        struct core_self self;         /* SELF_RECORD */
+        struct core_chain_state chain; /* CHAIN_STATE */
+        struct core_page page;         /* MEMBERS_PAGE */
+        struct core_changes changes;   /* CHANGES */
         struct core_read_failure read_failure; /* READ_FAILED */
         struct core_apply_result applied;      /* DEVICE_APPLIED */
         struct core_observation observed;      /* DEVICE_OBSERVED */
@@ -335,15 +340,16 @@ enum core_action_type {
     CORE_DO_SEND_MESSAGE,       /* the oldest message of the queue: submit, await the receipt */
     CORE_DO_READ_INBOX,         /* MessageSent logs to this node of the blocks inbox.from..inbox.to */
     CORE_DO_READ_SENT,          /* endpoints sent by this node, since its registration, up to block sent_to */
-    CORE_DO_SEND_ENVELOPE, /* this node's endpoint to the member `envelope.index`: submit, await the receipt
-                            */
-    CORE_TELL_PEER,        /* for subscribers: what happened to a peer */
-    CORE_TELL_REFUSED,     /* for the log: this member gets no device peer; core_member_at names the cause */
-    CORE_TELL_CSK,         /* `csk` is on chain and held: serve it, cache it, tell the application */
-    CORE_TELL_INBOX,       /* core_inbox moved */
-    CORE_TELL_WITHHELD,    /* the chain changed and an indexer that was caught up said nothing */
-    CORE_TELL_PHASE,       /* for log and health: the phase changed */
-    CORE_TELL_EXIT         /* leave with a non-zero code; the core takes no more events */
+    CORE_DO_SEND_ENVELOPE,  /* this node's endpoint to the member `envelope.index`: submit, await the receipt
+                             */
+    CORE_DO_PUBLISH_WG_KEY, /* publishWgKey with our key of `wg_generation`, await the receipt */
+    CORE_TELL_PEER,         /* for subscribers: what happened to a peer */
+    CORE_TELL_REFUSED,      /* for the log: this member gets no device peer; core_member_at names the cause */
+    CORE_TELL_CSK,          /* `csk` is on chain and held: serve it, cache it, tell the application */
+    CORE_TELL_INBOX,        /* core_inbox moved */
+    CORE_TELL_WITHHELD,     /* the chain changed and an indexer that was caught up said nothing */
+    CORE_TELL_PHASE,        /* for log and health: the phase changed */
+    CORE_TELL_EXIT          /* leave with a non-zero code; the core takes no more events */
 };
 
 enum core_peer_event {
@@ -384,8 +390,9 @@ struct core_action {
         struct {
             uint32_t index;
             uint64_t issued_ms;
-        } envelope;     /* SEND_ENVELOPE */
-        uint32_t index; /* SET_STREAM_PEER, REMOVE_STREAM_PEER, DIAL, TELL_REFUSED */
+        } envelope;             /* SEND_ENVELOPE */
+        uint32_t index;         /* SET_STREAM_PEER, REMOVE_STREAM_PEER, DIAL, TELL_REFUSED */
+        uint32_t wg_generation; /* PUBLISH_WG_KEY */
         struct {
             uint32_t index;
             enum core_peer_event event;
@@ -398,6 +405,7 @@ struct core_action {
         struct {
             int code;
             const char *text; /* valid until the next core_step */
+            bool removed;     /* from the cluster: the device is to carry nothing any more */
         } exit;               /* TELL_EXIT: code is of crypto/am_error.h */
     };
 };
@@ -498,6 +506,15 @@ void core_inbox_extend(struct core_inbox *position, const struct core_inbox_mess
 const char *core_phase_name(enum core_phase phase);
 const char *core_peer_event_name(enum core_peer_event event);
 
+/* How far the rotation of the WireGuard key is that was asked for last. */
+enum core_rotation {
+    CORE_ROTATION_NONE, /* none since the start */
+    CORE_ROTATION_PUBLISHING,
+    CORE_ROTATION_SWITCHING, /* the chain has it; peers and device change over */
+    CORE_ROTATION_DONE,
+    CORE_ROTATION_FAILED
+};
+
 struct core_status {
     enum core_phase phase;
     bool first_converged; /* converged at least once since the start: this latches */
@@ -505,7 +522,8 @@ struct core_status {
     bool identity_known;  /* the identity below is set */
     bool registered;      /* our record is on chain; mesh_ip, mesh_ip6 and wg_generation are set */
     struct core_identity identity;
-    uint32_t index; /* own registry index, CORE_NO_INDEX until it was read */
+    uint32_t index;           /* own registry index, CORE_NO_INDEX until it was read */
+    struct bytes32 wg_pubkey; /* in use */
     uint32_t wg_generation;
     uint32_t mesh_ip;
     uint8_t mesh_ip6[16];
@@ -532,6 +550,9 @@ struct core_status {
     char chain_error[CORE_TEXT_MAX];  /* why the last read failed; "" when it did not */
     char device_error[CORE_TEXT_MAX]; /* the same for the device */
     char csk_error[CORE_TEXT_MAX];    /* why the CSK could not be had the last time; "" once it is held */
+    enum core_rotation rotation;
+    uint32_t rotation_generation;       /* unless NONE: what it leads to */
+    char rotation_error[CORE_TEXT_MAX]; /* FAILED: why; else "" */
 };
 
 void core_status(const struct core *core, struct core_status *out);
@@ -557,12 +578,16 @@ struct core_member {
     uint8_t mesh_ip6[16];
     bool is_self;
     enum core_refusal refusal;
-    uint32_t older_index; /* with SAME_KEY and SAME_ADDRESS: the member that keeps it */
-    bool up;              /* a fresh handshake, and a stream that is there or was moments ago */
-    bool heard;           /* a valid heartbeat in the last 6 s */
+    uint32_t older_index;      /* with SAME_KEY and SAME_ADDRESS: the member that keeps it */
+    bool up;                   /* a fresh handshake, and a stream that is there or was moments ago */
+    bool heard;                /* a valid heartbeat in the last 6 s */
+    uint64_t heartbeat_age_ms; /* CORE_NEVER when none was valid */
+    bool hears_us;             /* heard: its view has this node */
     enum core_link_state link;
     bool link_dialed;                   /* UP: we dialed it */
     uint64_t link_since_ms;             /* UP, WAITING: since when */
+    bool link_ours;                     /* we dial; else it does, unless it fails to for 15 s */
+    uint64_t next_dial_ms;              /* when we dial next (again, or to renew), CORE_NEVER: not planned */
     uint32_t link_failures;             /* breaks and failed dials since the last stream that held */
     char link_text[CORE_LINK_TEXT_MAX]; /* the last failure, "" when there was none */
     uint64_t handshake_age_s;           /* CORE_NEVER when none was seen */

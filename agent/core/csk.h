@@ -12,7 +12,7 @@
 #define CSK_SETTLE_MS 15000 /* how long an RPC may not show a commitment whose receipt we have */
 #define CSK_GRACE_MS 30000  /* how long a node stays healthy on the key before a newly committed one */
 
-void csk_found(struct core *core, enum core_event_type type, const struct core_csk *csk);
+void csk_found(struct core *core, enum core_event_type type, const struct core_csk *found);
 void csk_failed(struct core *core, const struct core_csk_failure *failure);
 void csk_committed(struct core *core);
 

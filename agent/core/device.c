@@ -1,6 +1,7 @@
 #include "agent/core/device.h"
 
 #include "agent/core/links.h"
+#include "agent/core/liveness.h"
 #include "agent/core/members.h"
 
 #define DEVICE_REFRESH_MS 30000     /* a pass comes round even when nothing seems to have changed */
@@ -76,6 +77,10 @@ void device_applied(struct core *core, const struct core_apply_result *result)
     }
     device->failures = 0;
     device->error[0] = '\0';
+    if (!device->rekeyed || !device->applying_whole)
+        return;
+    device->rekeyed = false;
+    liveness_hurry(core);
 }
 
 uint64_t device_handshake_age_s(const struct core *core, const struct row *row)

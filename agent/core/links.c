@@ -6,8 +6,7 @@
 
 static const struct backoff links_backoff = {.floor_ms = 250, .ceiling_ms = 30000};
 
-/* Whether dialing this peer is ours by the order of the ids. */
-static bool links_ours(const struct core *core, const struct row *row)
+bool links_ours(const struct core *core, const struct row *row)
 {
     return memcmp(core->node.identity.member_id.b, row->record.member_id.b, sizeof(row->record.member_id.b)) <
            0;

@@ -35,4 +35,7 @@ uint64_t links_deadline(const struct core *core);
 /* Whether the peer's datagrams pass, or passed moments ago. */
 bool links_carries(const struct core *core, const struct row *row);
 
+/* Whether dialing this peer is ours by the order of the ids. */
+bool links_ours(const struct core *core, const struct row *row);
+
 #endif

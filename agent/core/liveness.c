@@ -219,6 +219,14 @@ bool liveness_converged(const struct core *core)
            liveness->seen == (uint64_t)(liveness->up - 1) * liveness->live;
 }
 
+bool liveness_hears_us(const struct core *core, uint32_t index)
+{
+    uint32_t self = core->members.self;
+
+    return self < core->liveness.capacity && core->members.rows[index].beat.up &&
+           liveness_view(&core->liveness, index)[self / WORD_BITS] >> self % WORD_BITS & 1;
+}
+
 static uint64_t liveness_send_ms(const struct core *core)
 {
     const struct liveness *liveness = &core->liveness;

@@ -29,6 +29,9 @@ void liveness_hurry(struct core *core);
 /* Whether the live set agrees now. */
 bool liveness_converged(const struct core *core);
 
+/* Whether the view of a member that is up has this node. */
+bool liveness_hears_us(const struct core *core, uint32_t index);
+
 /* Lets silent members go down, asks for a heartbeat that is due, latches the first convergence. */
 void liveness_pump(struct core *core);
 uint64_t liveness_deadline(const struct core *core);

@@ -315,6 +315,7 @@ static void members_change_wg_key(struct core *core, uint32_t index, const struc
     members_settle_rivals(core, row);
     if (row->is_self)
         return;
+    row->handshake_seen = false; /* that was with the old key */
     device_note_change(core, index);
     members_ask(&core->members, index, ROW_TELL_KEY);
 }

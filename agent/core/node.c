@@ -8,6 +8,10 @@
 #include "agent/core/registry.h"
 #include "agent/core/status.h"
 
+/* How long the peers have, once they were told, to read of our new WireGuard key before the device takes it:
+ * as long as a heartbeat, the hint that it is and the reads that follow usually take. */
+#define NODE_ANNOUNCE_MS 1000
+
 #define NODE_SETTLE_MS 120000 /* how long an RPC may not show a registration whose receipt we have */
 
 static const struct backoff node_backoff = {.floor_ms = 1000, .ceiling_ms = 30000};
@@ -70,6 +74,7 @@ void node_identity_failed(struct core *core, const struct core_failure *failure)
 
 static void node_exit_removed(struct core *core)
 {
+    core->exit_removed = true;
     core_exit(core, AM_ECONFIG,
               "this node was removed from the cluster; it can join again only as a new member, with a new "
               "contract");
@@ -89,6 +94,18 @@ static const char *node_foreign_key(const struct core *core, const struct core_s
     return self->wg_generation == CORE_WG_FOREIGN ? "WireGuard key" : NULL;
 }
 
+/* Whether the registry, as far as it was read, has other keys of ours than are in use. */
+static bool node_outdated(const struct core *core)
+{
+    const struct members *members = &core->members;
+
+    if (members->self == CORE_NO_INDEX)
+        return false;
+    const struct core_record *record = &members->rows[members->self].record;
+    return !bytes32_equal(&record->wg_pubkey, &core->node.wg_pubkey) ||
+           !bytes32_equal(&record->ed25519_pubkey, &core->node.identity.ed25519_pubkey);
+}
+
 static void node_adopt(struct core *core, const struct core_self *self)
 {
     struct node *node = &core->node;
@@ -100,11 +117,14 @@ static void node_adopt(struct core *core, const struct core_self *self)
     node->wg_generation = self->wg_generation;
     node->mesh_ip = self->record.mesh_ip;
     if (moved && core->registry.synced) {
-        core->device.dirty = core->device.whole = true;
+        core->device.dirty = core->device.whole = core->device.rekeyed = true;
         members_settle_all(core);
     }
     node_succeed(core);
-    node_go(core, BOOT_DONE);
+    if (node_outdated(core))
+        node_go_later(core, BOOT_SELF, "our record and the registry are of different blocks");
+    else
+        node_go(core, BOOT_DONE);
     registry_wake(core);
 }
 
@@ -181,13 +201,15 @@ void node_check_self(struct core *core)
             node_go_later(core, BOOT_SELF, "the registry does not list this node");
         return;
     }
-    const struct core_record *record = &members->rows[members->self].record;
-    if (record->removed)
+    if (members->rows[members->self].record.removed) {
         node_exit_removed(core);
-    else if (core->node.boot == BOOT_DONE &&
-             (!bytes32_equal(&record->wg_pubkey, &core->node.wg_pubkey) ||
-              !bytes32_equal(&record->ed25519_pubkey, &core->node.identity.ed25519_pubkey)))
-        node_go(core, BOOT_SELF);
+        return;
+    }
+    if (core->node.boot != BOOT_DONE || !node_outdated(core))
+        return;
+    node_go(core, BOOT_SELF);
+    core->node.boot_ms += NODE_ANNOUNCE_MS;
+    liveness_hurry(core);
 }
 
 static uint32_t node_boot_ask(enum boot boot)

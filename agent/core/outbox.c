@@ -56,6 +56,7 @@ static const uint32_t outbox_asks[OUTBOX_ITEMS] = {
     [OUTBOX_COMMIT_CSK] = ASK_COMMIT_CSK,
     [OUTBOX_SEND_MESSAGE] = ASK_SEND_MESSAGE,
     [OUTBOX_SEND_ENVELOPE] = ASK_SEND_ENVELOPE,
+    [OUTBOX_PUBLISH_WG_KEY] = ASK_PUBLISH_WG_KEY,
 };
 
 void outbox_pump(struct core *core)

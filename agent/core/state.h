@@ -31,11 +31,12 @@ enum node_ask {
     ASK_READ_INBOX = 1 << 14,
     ASK_READ_SENT = 1 << 15,
     ASK_SEND_ENVELOPE = 1 << 16,
-    TELL_CSK = 1 << 17,
-    TELL_INBOX = 1 << 18,
-    TELL_WITHHELD = 1 << 19,
-    TELL_PHASE = 1 << 20,
-    TELL_EXIT = 1 << 21
+    ASK_PUBLISH_WG_KEY = 1 << 17,
+    TELL_CSK = 1 << 18,
+    TELL_INBOX = 1 << 19,
+    TELL_WITHHELD = 1 << 20,
+    TELL_PHASE = 1 << 21,
+    TELL_EXIT = 1 << 22
 };
 
 enum row_ask {
@@ -187,6 +188,7 @@ struct csk {
 enum outbox_item {
     OUTBOX_REGISTER,
     OUTBOX_COMMIT_CSK,
+    OUTBOX_PUBLISH_WG_KEY,
     OUTBOX_SEND_MESSAGE,
     OUTBOX_SEND_ENVELOPE,
     OUTBOX_ITEMS
@@ -203,6 +205,15 @@ struct outbox {
     } items[OUTBOX_ITEMS];
 };
 
+/* The last rotation of the WireGuard key; its state follows from this, the outbox, the node and the device.
+ */
+struct rotation {
+    uint32_t generation; /* that it leads to; 0: none was asked for */
+    uint64_t settle_ms;  /* until then, our old key on chain means a lagging RPC: we have the receipt */
+    bool burned;         /* this generation can not be published */
+    char error[CORE_TEXT_MAX];
+};
+
 /* Registry indexes, each at most once. */
 struct changes {
     uint32_t index[CORE_CHANGES_MAX];
@@ -217,6 +228,7 @@ struct device {
     bool whole;    /* the next pass is to look at all of it, not at `changes` alone */
     bool exists;   /* the last pass could work on it, though some edits may have failed */
     bool in_place; /* the last pass did all, and the device was looked at since */
+    bool rekeyed;  /* its private key is to change: a packet to every peer makes the new handshakes */
     uint32_t failures;
     uint32_t failed_edits;
     uint64_t apply_ms; /* not before */
@@ -343,7 +355,9 @@ struct core {
     struct outbox outbox;
     struct inbox inbox;
     struct announce announce;
+    struct rotation rotation;
     int exit_code;
+    bool exit_removed;
     char exit_text[CORE_TEXT_MAX];
     char phase_text[CORE_TEXT_MAX];
 };

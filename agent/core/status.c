@@ -5,8 +5,10 @@
 #include "agent/core/address.h"
 #include "agent/core/csk.h"
 #include "agent/core/device.h"
+#include "agent/core/links.h"
 #include "agent/core/liveness.h"
 #include "agent/core/members.h"
+#include "agent/core/rotation.h"
 #include "agent/transport/loopback.h"
 
 const char *core_phase_name(enum core_phase phase)
@@ -89,6 +91,10 @@ bool core_member_at(const struct core *core, uint32_t index, struct core_member 
         .older_index = row->older_index,
         .up = row->up,
         .heard = row->beat.up,
+        .heartbeat_age_ms = row->beat.known ? core->now_ms - row->beat.heard_ms : CORE_NEVER,
+        .hears_us = liveness_hears_us(core, index),
+        .link_ours = links_ours(core, row),
+        .next_dial_ms = timers_due(&core->links.dials, index),
         .link = status_link(row),
         .link_dialed = row->link.dialed,
         .link_since_ms = row->link.since_ms,
@@ -302,6 +308,7 @@ void core_status(const struct core *core, struct core_status *out)
         .registered = core->node.registered,
         .identity = core->node.identity,
         .index = members->self,
+        .wg_pubkey = core->node.wg_pubkey,
         .wg_generation = core->node.wg_generation,
         .mesh_ip = core->node.mesh_ip,
         .block = core->registry.known.block,
@@ -322,6 +329,8 @@ void core_status(const struct core *core, struct core_status *out)
         .streams = core->links.up,
         .device_in_place = core->device.in_place,
         .failed_edits = core->device.failed_edits,
+        .rotation = rotation_state(core),
+        .rotation_generation = core->rotation.generation,
     };
     if (core->node.registered)
         memcpy(out->mesh_ip6, core->node.mesh_ip6, sizeof(out->mesh_ip6));
@@ -331,4 +340,8 @@ void core_status(const struct core *core, struct core_status *out)
     CORE_COPY_TEXT(out->csk_error, core->csk.error);
     out->inbox_count = core->inbox.verified.count;
     CORE_COPY_TEXT(out->inbox_error, core->inbox.error);
+    if (out->rotation == CORE_ROTATION_FAILED)
+        CORE_COPY_TEXT(out->rotation_error, core->rotation.error[0] != '\0'
+                                                ? core->rotation.error
+                                                : "it was included, and the chain does not show it any more");
 }

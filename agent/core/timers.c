@@ -91,3 +91,10 @@ uint64_t timers_first(const struct timers *timers, uint32_t *id)
         *id = timers->heap[0].id;
     return timers->heap[0].due_ms;
 }
+
+uint64_t timers_due(const struct timers *timers, uint32_t id)
+{
+    if (id >= timers->capacity || timers->place[id] == 0)
+        return UINT64_MAX;
+    return timers->heap[timers->place[id] - 1].due_ms;
+}

@@ -25,6 +25,9 @@ void timers_release(struct timers *timers);
 void timers_set(struct timers *timers, uint32_t id, uint64_t due_ms);
 void timers_clear(struct timers *timers, uint32_t id);
 
+/* The deadline of `id`, UINT64_MAX when it has none. */
+uint64_t timers_due(const struct timers *timers, uint32_t id);
+
 /* The earliest deadline, UINT64_MAX when there is none; its id goes to `id` unless that is NULL. */
 uint64_t timers_first(const struct timers *timers, uint32_t *id);
 

@@ -2,8 +2,10 @@
 
 #include <string.h>
 
+#include "agent/store.h"
 #include "crypto/keccak.h"
 
+#define FILE_NAME "indexer-cursor"
 #define VERSION 1
 
 enum {
@@ -44,5 +46,26 @@ bool bookmark_decode(const uint8_t *data, size_t len, struct bookmark *out)
     out->cursor.block = be64_read(data + AT_BLOCK);
     out->cursor.log_index = be32_read(data + AT_INDEX);
     memcpy(out->cursor.block_hash.b, data + AT_HASH, sizeof(out->cursor.block_hash.b));
+    return true;
+}
+
+int bookmark_save(const char *folder, const struct bookmark *bookmark, struct am_err *err)
+{
+    uint8_t data[BOOKMARK_SIZE];
+    bookmark_encode(bookmark, data);
+    return !folder ? 0 : store_write(folder, FILE_NAME, data, sizeof(data), err);
+}
+
+bool bookmark_load(const char *folder, struct bookmark *bookmark)
+{
+    uint8_t data[BOOKMARK_SIZE];
+    struct bookmark kept;
+    size_t len;
+    if (!folder || store_read(folder, FILE_NAME, data, sizeof(data), &len, NULL) != 0 ||
+        !bookmark_decode(data, len, &kept) || kept.chain_id != bookmark->chain_id ||
+        !address_equal(&kept.cluster, &bookmark->cluster) ||
+        !bytes32_equal(&kept.member_id, &bookmark->member_id))
+        return false;
+    bookmark->cursor = kept.cursor;
     return true;
 }

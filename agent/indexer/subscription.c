@@ -16,7 +16,6 @@
 #include "agent/indexer/bookmark.h"
 #include "agent/indexer/sample.h"
 #include "agent/log.h"
-#include "agent/store.h"
 #include "agent/transport/resolver.h"
 #include "evm/chain.h"
 #include "indexer/wire/event_kind.h"
@@ -24,7 +23,6 @@
 
 #define BACKOFF_FLOOR_MS 1000u
 #define BACKOFF_CEILING_MS 60000u
-#define BOOKMARK_FILE "indexer-cursor"
 
 struct subscription {
     struct event_base *base;
@@ -63,34 +61,27 @@ static bool is_caught_up(const struct subscription *subscription)
 
 /* ---- The cursor from one run to the next: without it, all since the registration is pushed again ---- */
 
-static void load_cursor(struct subscription *subscription)
+static struct bookmark bookmark_of(const struct subscription *subscription)
 {
     const struct subscription_config *config = &subscription->config;
-    uint8_t data[BOOKMARK_SIZE];
-    struct bookmark bookmark;
-    size_t len;
-    if (!config->folder || store_read(config->folder, BOOKMARK_FILE, data, sizeof(data), &len, NULL) != 0 ||
-        !bookmark_decode(data, len, &bookmark) || bookmark.chain_id != config->chain_id ||
-        !address_equal(&bookmark.cluster, &config->cluster) ||
-        !bytes32_equal(&bookmark.member_id, &config->member_id))
-        return;
-    subscription->has_cursor = true;
+    return (struct bookmark){.chain_id = config->chain_id,
+                             .cluster = config->cluster,
+                             .member_id = config->member_id,
+                             .cursor = subscription->cursor};
+}
+
+static void load_cursor(struct subscription *subscription)
+{
+    struct bookmark bookmark = bookmark_of(subscription);
+    subscription->has_cursor = bookmark_load(subscription->config.folder, &bookmark);
     subscription->cursor = bookmark.cursor;
 }
 
 static void save_cursor(struct subscription *subscription)
 {
-    const struct subscription_config *config = &subscription->config;
-    const struct bookmark bookmark = {.chain_id = config->chain_id,
-                                      .cluster = config->cluster,
-                                      .member_id = config->member_id,
-                                      .cursor = subscription->cursor};
-    uint8_t data[BOOKMARK_SIZE];
+    const struct bookmark bookmark = bookmark_of(subscription);
     struct am_err err;
-    if (!config->folder || !subscription->unsaved)
-        return;
-    bookmark_encode(&bookmark, data);
-    if (store_write(config->folder, BOOKMARK_FILE, data, sizeof(data), &err) != 0)
+    if (subscription->unsaved && bookmark_save(subscription->config.folder, &bookmark, &err) != 0)
         log_warn("indexer.cursor_not_kept", log_text("reason", err.text));
     subscription->unsaved = false;
 }

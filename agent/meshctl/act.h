@@ -5,6 +5,7 @@
 #include "agent/meshctl/command.h"
 
 int act_csk(const struct invocation *invocation);
+int act_rotate_wg_key(const struct invocation *invocation);
 int act_down(const struct invocation *invocation);
 
 #endif

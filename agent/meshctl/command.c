@@ -5,8 +5,10 @@
 
 #include "agent/meshctl/act.h"
 #include "agent/meshctl/completion.h"
+#include "agent/meshctl/doctor.h"
 #include "agent/meshctl/look.h"
 #include "agent/meshctl/message.h"
+#include "agent/meshctl/why.h"
 
 #define ANSWER_TIMEOUT_MS 5000
 
@@ -15,6 +17,7 @@ const struct option_text options[] = {
     {'j', "json", NULL, "one JSON object per line"},
     {'h', "help", NULL, "this text"},
     {'c', "check", NULL, "exit with 3 unless the node is healthy"},
+    {'C', "config", "FILE", "the agent's configuration instead of /etc/attestmesh/agent.env"},
     {'f', "follow", NULL, "go on with every change from now on"},
     {'y', "yes", NULL, "do it without asking"},
     {'m', "from", "CURSOR", "what comes after BLOCK or BLOCK:INDEX"},
@@ -26,6 +29,10 @@ const struct command commands[] = {
     {"status", "", 0, 0, "", "c", true, look_at_status, "what the node is and does", ""},
     {"peers", "", 0, 0, "", "", true, look_at_peers, "the other members: address, state, transport, traffic",
      ""},
+    {"why", "PEER", 1, 1, "PEER", "", true, why_explain,
+     "the path to a member, and the first layer of it that fails",
+     "PEER is an index, a mesh address, or the first digits of a member id or a member contract.\nExit code "
+     "3 when the path does not work.\n"},
     {"events", "", 0, 0, "", "f", true, look_at_events, "the peers as an application is told of them", ""},
     {"indexer", "", 0, 0, "", "", true, look_at_indexer,
      "where its events come from: endpoint, key, lag, last checkpoint", ""},
@@ -43,9 +50,20 @@ const struct command commands[] = {
      "A line begins with the message's cursor: recv --from CURSOR goes on behind it. Without --from, with "
      "the\n"
      "first message ever sent to this node. Ends with the newest, unless --follow.\n"},
-    {"down", "", 0, 0, "", "", false, act_down, "remove the WireGuard device of an agent that was stopped",
-     "Addresses and routes go with the device. It is the one in WG_INTERFACE (else attestmesh0), made by\n"
-     "WG_BACKEND (else auto).\n"},
+    {"rotate-wg-key", "", 0, 0, "", "", true, act_rotate_wg_key,
+     "publish the next WireGuard key and take it into use",
+     "Waits for the end of it; interrupted, the agent goes on. Traffic pauses for moments while the peers "
+     "and this\n"
+     "node change over. Only for root and the agent's user.\n"},
+    {"down", "", 0, 0, "", "C", false, act_down, "remove the WireGuard device of an agent that was stopped",
+     "Addresses and routes go with the device. Which one it is, the agent's configuration says, or "
+     "WG_INTERFACE and\n"
+     "WG_BACKEND alone; attestmesh0 and auto otherwise. Nothing else is touched.\n"},
+    {"doctor", "", 0, 0, "", "C", false, doctor_run,
+     "check what the agent needs of this machine and its services, and say what to fix",
+     "Reads the agent's configuration from the environment and the file, and changes nothing. The agent need "
+     "not\n"
+     "run. One line for each check: ok, warn or FAIL; exit code 3 when one fails.\n"},
     {"completion", "SHELL", 1, 1, "bash zsh fish", "", false, completion_print,
      "print the completion script for bash, zsh or fish",
      "bash: source <(meshctl completion bash)\n"

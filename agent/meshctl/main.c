@@ -91,6 +91,9 @@ static void take_option(struct invocation *invocation, int letter)
     case 's':
         invocation->socket = optarg;
         break;
+    case 'C':
+        invocation->config = optarg;
+        break;
     case 'j':
         invocation->json = true;
         break;

@@ -13,7 +13,6 @@
 
 #define SHORT_BYTES 6 /* of an id, in tables */
 #define LABEL "%-16s "
-#define AMOUNT_SIZE 32
 #define ETHER_SIZE 48
 
 /* ---- Text ---- */
@@ -32,28 +31,28 @@ static void print_key(const char *label, const uint8_t key[32])
     printf(LABEL "%s\n", label, base64);
 }
 
-static const char *format_amount(uint64_t bytes, char out[AMOUNT_SIZE])
+static const char *format_amount(uint64_t bytes, char out[SHOW_AMOUNT_SIZE])
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     double amount = (double)bytes;
     size_t unit = 0;
     for (; amount >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
         amount /= 1024;
-    snprintf(out, AMOUNT_SIZE, unit ? "%.1f %s" : "%.0f %s", amount, units[unit]);
+    snprintf(out, SHOW_AMOUNT_SIZE, unit ? "%.1f %s" : "%.0f %s", amount, units[unit]);
     return out;
 }
 
-static const char *format_age(uint64_t seconds, char out[AMOUNT_SIZE])
+const char *show_format_age(uint64_t seconds, char out[SHOW_AMOUNT_SIZE])
 {
     const uint64_t minutes = seconds / 60, hours = minutes / 60, days = hours / 24;
     if (days)
-        snprintf(out, AMOUNT_SIZE, "%" PRIu64 "d %" PRIu64 "h", days, hours % 24);
+        snprintf(out, SHOW_AMOUNT_SIZE, "%" PRIu64 "d %" PRIu64 "h", days, hours % 24);
     else if (hours)
-        snprintf(out, AMOUNT_SIZE, "%" PRIu64 "h %" PRIu64 "m", hours, minutes % 60);
+        snprintf(out, SHOW_AMOUNT_SIZE, "%" PRIu64 "h %" PRIu64 "m", hours, minutes % 60);
     else if (minutes)
-        snprintf(out, AMOUNT_SIZE, "%" PRIu64 "m %" PRIu64 "s", minutes, seconds % 60);
+        snprintf(out, SHOW_AMOUNT_SIZE, "%" PRIu64 "m %" PRIu64 "s", minutes, seconds % 60);
     else
-        snprintf(out, AMOUNT_SIZE, "%" PRIu64 "s", seconds);
+        snprintf(out, SHOW_AMOUNT_SIZE, "%" PRIu64 "s", seconds);
     return out;
 }
 
@@ -71,6 +70,7 @@ static void show_self_text(const api_Self *self)
     if (self->registered) {
         printf(LABEL "%s  %s\n", "mesh address", self->mesh_ipv4, self->mesh_ipv6);
         print_key("wireguard key", self->wg_pubkey);
+        printf(LABEL "%" PRIu32 "\n", "key generation", self->wg_generation);
     }
 }
 
@@ -89,7 +89,7 @@ static void show_rpc_text(const api_RpcEndpoint *rpc)
 
 void show_status_text(const api_Status *status, const api_Self *self)
 {
-    char age[AMOUNT_SIZE];
+    char age[SHOW_AMOUNT_SIZE];
     printf(LABEL "%s\n", "phase", api_phase_name(status->phase));
     print_if_any("reason", status->reason);
     if (self)
@@ -102,6 +102,10 @@ void show_status_text(const api_Status *status, const api_Self *self)
     if (status->has_csk_generation)
         printf(LABEL "generation %" PRIu64 " held\n", "shared key", status->csk_generation);
     print_if_any("shared key error", status->csk_error);
+    if (status->has_rotation)
+        printf(LABEL "to generation %" PRIu32 ": %s%s%s\n", "key rotation", status->rotation.generation,
+               api_rotation_state_name(status->rotation.state), *status->rotation.error ? ": " : "",
+               status->rotation.error);
     printf(LABEL "%" PRIu64 " received\n", "messages", status->messages_received);
     print_if_any("messages error", status->inbox_error);
     printf(LABEL "%" PRIu64 ", registry version %" PRIu64 "\n", "block", status->block,
@@ -110,12 +114,12 @@ void show_status_text(const api_Status *status, const api_Self *self)
         show_rpc_text(&status->rpc[i]);
     print_if_any("chain error", status->chain_error);
     print_if_any("device error", status->device_error);
-    printf(LABEL "%s, up for %s\n", "agent", status->agent_version, format_age(status->uptime_s, age));
+    printf(LABEL "%s, up for %s\n", "agent", status->agent_version, show_format_age(status->uptime_s, age));
 }
 
 void show_indexer_text(const api_Indexer *indexer)
 {
-    char age[AMOUNT_SIZE];
+    char age[SHOW_AMOUNT_SIZE];
     const uint64_t now_s = (uint64_t)time(NULL);
     if (!indexer) {
         printf(LABEL "%s\n", "indexer", "none: no registry is configured");
@@ -130,7 +134,7 @@ void show_indexer_text(const api_Indexer *indexer)
     }
     if (indexer->checkpoint_block)
         printf(LABEL "block %" PRIu64 ", made %s ago\n", "last checkpoint", indexer->checkpoint_block,
-               format_age(now_s > indexer->checkpoint_time ? now_s - indexer->checkpoint_time : 0, age));
+               show_format_age(now_s > indexer->checkpoint_time ? now_s - indexer->checkpoint_time : 0, age));
     printf(LABEL "%" PRIu64 ", of them confirmed by sample %" PRIu64 ", not answered %" PRIu64 "\n", "pushes",
            indexer->pushes, indexer->confirmed, indexer->unanswered);
     printf(LABEL "%" PRIu64 "\n", "alarms", indexer->alarms);
@@ -158,25 +162,25 @@ void show_peers_header(void)
 }
 
 /* Datagrams that the transport dropped, and its round trip; dashes when it does not know the peer. */
-static void format_stream(const api_Peer *peer, char dropped[AMOUNT_SIZE], char rtt[AMOUNT_SIZE])
+static void format_stream(const api_Peer *peer, char dropped[SHOW_AMOUNT_SIZE], char rtt[SHOW_AMOUNT_SIZE])
 {
     const api_Stream *stream = &peer->stream;
-    snprintf(dropped, AMOUNT_SIZE, "-");
-    snprintf(rtt, AMOUNT_SIZE, "-");
+    snprintf(dropped, SHOW_AMOUNT_SIZE, "-");
+    snprintf(rtt, SHOW_AMOUNT_SIZE, "-");
     if (!peer->has_stream)
         return;
-    snprintf(dropped, AMOUNT_SIZE, "%" PRIu64,
+    snprintf(dropped, SHOW_AMOUNT_SIZE, "%" PRIu64,
              stream->dropped_late + stream->dropped_full + stream->dropped_down + stream->dropped_malformed);
     if (stream->rtt_us)
-        snprintf(rtt, AMOUNT_SIZE, "%.1f ms", stream->rtt_us / 1000.0);
+        snprintf(rtt, SHOW_AMOUNT_SIZE, "%.1f ms", stream->rtt_us / 1000.0);
 }
 
 void show_peer_text(const api_Peer *peer)
 {
-    char id[2 * SHORT_BYTES + 1], age[AMOUNT_SIZE] = "never", rx[AMOUNT_SIZE], tx[AMOUNT_SIZE];
-    char dropped[AMOUNT_SIZE], rtt[AMOUNT_SIZE];
+    char id[2 * SHORT_BYTES + 1], age[SHOW_AMOUNT_SIZE] = "never", rx[SHOW_AMOUNT_SIZE], tx[SHOW_AMOUNT_SIZE];
+    char dropped[SHOW_AMOUNT_SIZE], rtt[SHOW_AMOUNT_SIZE];
     if (peer->has_handshake_age_s)
-        format_age(peer->handshake_age_s, age);
+        show_format_age(peer->handshake_age_s, age);
     format_stream(peer, dropped, rtt);
     printf("%5" PRIu32 "  %-12s  %-15s  %-5s  %-9s  %-9s  %10s  %10s  %8s  %7s  %s\n", peer->index,
            format_short_id(peer->member_id, id), peer->mesh_ipv4, peer->up ? "up" : "down",
@@ -236,6 +240,12 @@ void show_operation_text(const api_Operation *operation)
            *operation->problem ? operation->problem : operation->sponsor);
 }
 
+void show_rotation_text(const api_Rotation *rotation)
+{
+    printf("generation %" PRIu32 ": %s%s%s\n", rotation->generation, api_rotation_state_name(rotation->state),
+           *rotation->error ? ": " : "", rotation->error);
+}
+
 void show_csk_text(const api_ClusterSharedKey *csk)
 {
     char digits[2 * 32 + 1];
@@ -272,7 +282,7 @@ static void add_flag(json_object *object, const char *name, bool flag)
 #define ADD_HEX(object, message, field)                                                                      \
     json_object_object_add(object, #field, hex_of((message)->field, sizeof((message)->field)))
 
-static void print_object(json_object *object)
+void show_object(json_object *object)
 {
     puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
     json_object_put(object);
@@ -295,6 +305,20 @@ static json_object *object_of_self(const api_Self *self)
     ADD_HEX(object, self, ed25519_pubkey);
     add_count(object, "wg_generation", self->wg_generation);
     return object;
+}
+
+static json_object *object_of_rotation(const api_Rotation *rotation)
+{
+    json_object *object = json_object_new_object();
+    add_text(object, "state", api_rotation_state_name(rotation->state));
+    add_count(object, "generation", rotation->generation);
+    add_text(object, "error", rotation->error);
+    return object;
+}
+
+void show_rotation_json(const api_Rotation *rotation)
+{
+    show_object(object_of_rotation(rotation));
 }
 
 static json_object *list_of_rpc(const api_Status *status)
@@ -342,8 +366,10 @@ void show_status_json(const api_Status *status, const api_Self *self)
     add_text(object, "device_error", status->device_error);
     add_count(object, "uptime_s", status->uptime_s);
     add_text(object, "agent_version", status->agent_version);
+    json_object_object_add(object, "rotation",
+                           status->has_rotation ? object_of_rotation(&status->rotation) : NULL);
     json_object_object_add(object, "self", self ? object_of_self(self) : NULL);
-    print_object(object);
+    show_object(object);
 }
 
 static json_object *object_of_stream(const api_Stream *stream)
@@ -360,7 +386,7 @@ static json_object *object_of_stream(const api_Stream *stream)
     return object;
 }
 
-static json_object *object_of_peer(const api_Peer *peer)
+json_object *show_object_of_peer(const api_Peer *peer)
 {
     json_object *object = json_object_new_object();
     add_count(object, "index", peer->index);
@@ -389,7 +415,7 @@ void show_csk_json(const api_ClusterSharedKey *csk)
     json_object *object = json_object_new_object();
     add_count(object, "generation", csk->generation);
     ADD_HEX(object, csk, key);
-    print_object(object);
+    show_object(object);
 }
 
 void show_sent_json(const api_MessageSent *sent)
@@ -398,12 +424,12 @@ void show_sent_json(const api_MessageSent *sent)
     ADD_HEX(object, sent, envelope_id);
     json_object_object_add(object, "tx_hash",
                            sent->tx_hash.size ? hex_of(sent->tx_hash.bytes, sent->tx_hash.size) : NULL);
-    print_object(object);
+    show_object(object);
 }
 
 void show_peer_json(const api_Peer *peer)
 {
-    print_object(object_of_peer(peer));
+    show_object(show_object_of_peer(peer));
 }
 
 void show_event_json(const api_PeerEvent *event)
@@ -412,10 +438,10 @@ void show_event_json(const api_PeerEvent *event)
     add_text(object, "event", api_peer_event_name(event->kind));
     add_count(object, "unix_ms", event->unix_ms);
     if (event->has_peer)
-        json_object_object_add(object, "peer", object_of_peer(&event->peer));
+        json_object_object_add(object, "peer", show_object_of_peer(&event->peer));
     if (event->kind == api_PeerEvent_Kind_LOST)
         add_count(object, "lost", event->lost);
-    print_object(object);
+    show_object(object);
 }
 
 void show_indexer_json(const api_Indexer *indexer)
@@ -434,7 +460,7 @@ void show_indexer_json(const api_Indexer *indexer)
         add_count(object, "alarms", indexer->alarms);
         add_text(object, "error", indexer->error);
     }
-    print_object(object);
+    show_object(object);
 }
 
 void show_operation_json(const api_Operation *operation)
@@ -452,5 +478,5 @@ void show_operation_json(const api_Operation *operation)
     add_text(object, "cost_wei", operation->cost_wei);
     add_text(object, "sponsor", operation->sponsor);
     add_text(object, "problem", operation->problem);
-    print_object(object);
+    show_object(object);
 }

@@ -2,7 +2,22 @@
 #ifndef AGENT_MESHCTL_SHOW_H
 #define AGENT_MESHCTL_SHOW_H
 
+#include <stdint.h>
+
 #include "agent/api/api.h"
+
+#define SHOW_AMOUNT_SIZE 32
+
+struct json_object;
+
+/* "3m 20s"; returns `out`. */
+const char *show_format_age(uint64_t seconds, char out[SHOW_AMOUNT_SIZE]);
+
+/* Prints an object on one line and frees it. */
+void show_object(struct json_object *object);
+
+/* The object that show_peer_json prints. */
+struct json_object *show_object_of_peer(const api_Peer *peer);
 
 /* `self` is NULL while the node does not know who it is. */
 void show_status_text(const api_Status *status, const api_Self *self);
@@ -15,6 +30,9 @@ void show_indexer_json(const api_Indexer *indexer);
 /* The cluster shared key itself. */
 void show_csk_text(const api_ClusterSharedKey *csk);
 void show_csk_json(const api_ClusterSharedKey *csk);
+
+void show_rotation_text(const api_Rotation *rotation);
+void show_rotation_json(const api_Rotation *rotation);
 
 void show_sent_text(const api_MessageSent *sent);
 void show_sent_json(const api_MessageSent *sent);

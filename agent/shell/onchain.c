@@ -23,8 +23,10 @@ void onchain_answer(struct onchain *onchain, const struct core_event *event)
 void onchain_answer_failure(struct onchain *onchain, enum core_event_type type, const char *text,
                             bool retryable)
 {
-    log_warn(type == CORE_EVENT_IDENTITY_FAILED ? "identity.failed" : "registration.failed",
-             log_text("reason", text), log_bool("retry", retryable));
+    const char *const name = type == CORE_EVENT_IDENTITY_FAILED   ? "identity.failed"
+                             : type == CORE_EVENT_REGISTER_FAILED ? "registration.failed"
+                                                                  : "rotation.failed";
+    log_warn(name, log_text("reason", text), log_bool("retry", retryable));
     onchain_answer(onchain,
                    &(struct core_event){.type = type, .failure = {.text = text, .retryable = retryable}});
 }
@@ -61,6 +63,8 @@ static void on_refusals(evutil_socket_t fd, short what, void *user)
         onchain_answer_failure(onchain, CORE_EVENT_REGISTER_FAILED, text, true);
     if (take_flag(&onchain->commit_refused))
         onchain_answer_commit_failed(onchain, text);
+    if (take_flag(&onchain->publish_refused))
+        onchain_answer_failure(onchain, CORE_EVENT_WG_KEY_FAILED, text, true);
     if (take_flag(&onchain->self_refused))
         onchain_answer_read_failed(onchain, CORE_READ_SELF, text);
     if (take_flag(&onchain->state_refused))
@@ -156,8 +160,14 @@ void onchain_read_identity(struct onchain *onchain)
 
 /* ---- Own record, and the WireGuard generation it carries ---- */
 
-static void answer_self(struct onchain *onchain)
+/* Key and record go together: until this answer, the device keeps the key that it has. */
+static void answer_self(struct onchain *onchain, struct secret *wireguard)
 {
+    if (onchain->self.present && onchain->self.wg_generation != CORE_WG_FOREIGN) {
+        log_info("identity.adopted", log_uint("wg_generation", onchain->self.wg_generation));
+        secret_free(onchain->wireguard);
+        onchain->wireguard = wireguard;
+    }
     onchain_answer(onchain, &(struct core_event){.type = CORE_EVENT_SELF_RECORD, .self = onchain->self});
 }
 
@@ -179,15 +189,11 @@ static void on_generation(void *user, struct secret *key, const struct am_err *e
         derive_generation(onchain, self->wg_generation + 1);
         return;
     }
-    if (matches) {
-        secret_free(onchain->wireguard);
-        onchain->wireguard = key;
-        onchain->wg_generation = self->wg_generation;
-    } else {
+    if (!matches) {
         secret_free(key);
         self->wg_generation = CORE_WG_FOREIGN;
     }
-    answer_self(onchain);
+    answer_self(onchain, matches ? key : NULL);
 }
 
 static void derive_generation(struct onchain *onchain, uint32_t generation)
@@ -209,14 +215,13 @@ static void on_self(void *user, const struct chain_result *result)
     const struct core_record record = onchain_record(&result->member);
     const struct core_identity *identity = &onchain->identity;
     onchain->self = (struct core_self){.present = !bytes32_is_zero(&record.member_id), .record = record};
-    onchain->wg_generation = 0;
     const bool rotated = onchain->self.present && !record.removed &&
                          bytes32_equal(&record.x_pubkey, &identity->x_pubkey) &&
                          !bytes32_equal(&record.wg_pubkey, &identity->wg_pubkey);
     if (rotated)
         derive_generation(onchain, 1);
     else
-        answer_self(onchain);
+        answer_self(onchain, NULL);
 }
 
 void onchain_read_self(struct onchain *onchain)
@@ -250,7 +255,7 @@ const struct secret *onchain_seed(const struct onchain *onchain)
 
 const struct secret *onchain_wireguard_key(const struct onchain *onchain)
 {
-    return onchain->wg_generation > 0 ? onchain->wireguard : onchain->keys.wireguard;
+    return onchain->wireguard ? onchain->wireguard : onchain->keys.wireguard;
 }
 
 /* ---- Life ---- */

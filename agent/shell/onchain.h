@@ -17,8 +17,9 @@ struct event_base;
 struct onchain;
 struct rpc;
 
-/* Newest WireGuard generation that a registered key is compared with. */
-#define ONCHAIN_WG_GENERATION_MAX 64
+/* Newest WireGuard generation that a registered key is compared with, so the last that a node may publish: a
+ * later one would look foreign after a restart. */
+#define ONCHAIN_WG_GENERATION_MAX 256
 
 typedef void (*onchain_answer_fn)(void *user, const struct core_event *event);
 
@@ -39,8 +40,12 @@ void onchain_read_self(struct onchain *onchain);
 void onchain_register(struct onchain *onchain);
 
 /* CSK_COMMITTED, or CSK_FAILED for CORE_CSK_COMMIT, after the operation's receipt. Not while a registration
- * is under way. */
+ * or a publication is under way, as with each of these three. */
 void onchain_commit_csk(struct onchain *onchain, const struct core_csk *csk);
+
+/* WG_KEY_PUBLISHED, or WG_KEY_FAILED, after the operation's receipt: derives this generation of the WireGuard
+ * key and publishes it. */
+void onchain_publish_wg_key(struct onchain *onchain, uint32_t generation);
 
 /* Sends an envelope to a member; `purpose` names the operation for people. `done` comes once, with the
  * result. False when it could not even begin. Not while another operation is under way. */

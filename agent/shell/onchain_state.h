@@ -18,8 +18,7 @@ struct onchain {
     struct attestor *attestor;
     struct attest_identity keys;
     struct core_identity identity;
-    struct secret *wireguard; /* of generation wg_generation, when that is not 0 */
-    uint32_t wg_generation;
+    struct secret *wireguard;               /* in use; NULL: generation 0, which is among `keys` */
     struct core_self self;                  /* READ_SELF in progress */
     struct core_chain_state state;          /* the last one told */
     uint64_t state_ms;                      /* when it was read */
@@ -33,13 +32,13 @@ struct onchain {
     unsigned changes_due; /* answers that are still to come */
     struct am_err changes_err;
     struct event *refusals; /* answers requests that could not even begin */
-    bool identity_refused, self_refused, register_refused, commit_refused, state_refused, changes_refused,
-        page_refused;
+    bool identity_refused, self_refused, register_refused, commit_refused, publish_refused, state_refused,
+        changes_refused, page_refused;
 };
 
 void onchain_answer(struct onchain *onchain, const struct core_event *event);
 
-/* IDENTITY_FAILED or REGISTER_FAILED. */
+/* IDENTITY_FAILED, REGISTER_FAILED or WG_KEY_FAILED. */
 void onchain_answer_failure(struct onchain *onchain, enum core_event_type type, const char *text,
                             bool retryable);
 

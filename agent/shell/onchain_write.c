@@ -1,9 +1,11 @@
-/* The node's UserOperations: its registration, the commitment to a cluster shared key, envelopes. */
+/* The node's UserOperations: its registration, the commitment to a cluster shared key, envelopes, and the
+ * next WireGuard key. */
 #include "agent/shell/onchain_state.h"
 
 #include <errno.h>
 
 #include "agent/log.h"
+#include "crypto/box.h"
 
 /* Makes the member contract call the cluster; `purpose` names it for people. */
 static bool start_operation(struct onchain *onchain, const char *purpose, const struct abi_writer *inner,
@@ -62,6 +64,42 @@ void onchain_commit_csk(struct onchain *onchain, const struct core_csk *csk)
     onchain_expect(onchain, start_operation(onchain, "CSK commitment", &call, on_committed, onchain),
                    &onchain->commit_refused);
     abi_writer_free(&call);
+}
+
+/* Of the reasons why the cluster refuses a live member, only a key that another one holds lasts. */
+static void on_published(void *user, const struct operation_result *result)
+{
+    struct onchain *onchain = user;
+    if (result->code != 0)
+        onchain_answer_failure(onchain, CORE_EVENT_WG_KEY_FAILED, result->error, result->code != AM_EREVERT);
+    else
+        onchain_answer(onchain, &(struct core_event){.type = CORE_EVENT_WG_KEY_PUBLISHED});
+}
+
+static void on_next_key(void *user, struct secret *key, const struct am_err *err)
+{
+    struct onchain *onchain = user;
+    struct abi_writer call = {0};
+    struct bytes32 pubkey;
+    if (!key || box_pubkey_of_secret(key, &pubkey) != 0) {
+        onchain_answer_failure(onchain, CORE_EVENT_WG_KEY_FAILED,
+                               key ? "the derived key is no key" : err->text, true);
+        secret_free(key);
+        return;
+    }
+    secret_free(key);
+    cluster_put_publish_wg_key(&call, &pubkey);
+    onchain_expect(onchain, start_operation(onchain, "WireGuard key", &call, on_published, onchain),
+                   &onchain->publish_refused);
+    abi_writer_free(&call);
+}
+
+void onchain_publish_wg_key(struct onchain *onchain, uint32_t generation)
+{
+    onchain_expect(
+        onchain,
+        attestor_derive_key(onchain->attestor, ATTEST_KEY_WIREGUARD, generation, on_next_key, onchain) == 0,
+        &onchain->publish_refused);
 }
 
 bool onchain_send_envelope(struct onchain *onchain, const char *purpose, const struct bytes32 *recipient,

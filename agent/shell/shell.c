@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "agent/api/server.h"
+#include "agent/backend.h"
 #include "agent/core/core.h"
 #include "agent/http.h"
 #include "agent/indexer/subscription.h"
@@ -162,6 +163,12 @@ static void do_pull_csk(struct shell *shell, const struct core_action *action)
     mesh_pull(shell->mesh, &action->csk);
 }
 
+static void do_publish_wg_key(struct shell *shell, const struct core_action *action)
+{
+    log_info("rotation.started", log_uint("generation", action->wg_generation));
+    onchain_publish_wg_key(shell->onchain, action->wg_generation);
+}
+
 static void do_send_message(struct shell *shell, const struct core_action *action)
 {
     (void)action;
@@ -237,7 +244,12 @@ static void tell_withheld(struct shell *shell, const struct core_action *action)
 
 static void tell_exit(struct shell *shell, const struct core_action *action)
 {
+    struct am_err err;
     log_error("agent.giving_up", log_text("reason", action->exit.text));
+    event_del(shell->apply); /* no pass comes behind this */
+    event_del(shell->apply_peers);
+    if (action->exit.removed && tunnels_silence(shell->tunnels, &err) != 0)
+        log_error("device.failed", log_text("reason", err.text));
     shell->exit_code = action->exit.code;
     event_base_loopexit(shell->base, NULL);
 }
@@ -264,6 +276,7 @@ static void (*const handlers[])(struct shell *, const struct core_action *) = {
     [CORE_DO_READ_INBOX] = do_read_inbox,
     [CORE_DO_READ_SENT] = do_read_sent,
     [CORE_DO_SEND_ENVELOPE] = do_send_envelope,
+    [CORE_DO_PUBLISH_WG_KEY] = do_publish_wg_key,
     [CORE_TELL_PEER] = tell_peer,
     [CORE_TELL_REFUSED] = tell_refused,
     [CORE_TELL_CSK] = tell_csk,
@@ -480,6 +493,11 @@ static void on_answer(void *user, const struct core_event *event)
     open_subscription(shell);
 }
 
+static void rotate(void *user)
+{
+    feed(user, &(struct core_event){.type = CORE_EVENT_ROTATE_WG_KEY});
+}
+
 /* ---- Life ---- */
 
 static struct bytes32 envelope_id(void *user, const struct bytes32 *recipient, uint64_t issued_ms)
@@ -506,21 +524,10 @@ static bool open_core(struct shell *shell)
     shell->undialed = evtimer_new(shell->base, on_undialed, shell);
     shell->views.core = shell->core;
     shell->views.started_ms = views_now_ms();
+    shell->views.rotate = rotate;
+    shell->views.user = shell;
     return shell->core && shell->deadline && shell->apply && shell->apply_peers && shell->observe &&
            shell->undialed;
-}
-
-static enum wg_backend_kind backend_kind(enum config_backend backend)
-{
-    switch (backend) {
-    case CONFIG_BACKEND_KERNEL:
-        return WG_BACKEND_KERNEL;
-    case CONFIG_BACKEND_USERSPACE:
-        return WG_BACKEND_USERSPACE;
-    case CONFIG_BACKEND_AUTO:
-        return WG_BACKEND_AUTO;
-    }
-    abort();
 }
 
 static int open_tunnels(struct shell *shell, struct am_err *err)

@@ -153,6 +153,11 @@ int tunnels_apply_peers(struct tunnels *tunnels, const struct core *core, struct
                                   err);
 }
 
+int tunnels_silence(struct tunnels *tunnels, struct am_err *err)
+{
+    return reconciler_silence(tunnels->reconciler, err);
+}
+
 int tunnels_watch_fd(const struct tunnels *tunnels)
 {
     return reconciler_watch_fd(tunnels->reconciler);

@@ -46,6 +46,9 @@ int tunnels_apply_peers(struct tunnels *tunnels, const struct core *core, struct
 int tunnels_observe(struct tunnels *tunnels, const struct core *core, const struct secret *private_key,
                     struct core_observation *out, struct am_err *err);
 
+/* Takes the device down, if there is one: it stays and carries nothing. Returns 0 or a negative code. */
+int tunnels_silence(struct tunnels *tunnels, struct am_err *err);
+
 /* For the loop: readable when there may be news of the device, and what tells whether there are; see
  * reconciler_watch_read. */
 int tunnels_watch_fd(const struct tunnels *tunnels);

@@ -218,8 +218,10 @@ void vault_publish(struct vault *vault, const struct core_csk *csk)
     }
     if (!vault->keys[0] || vault->csks[0].generation != csk->generation) {
         secret_free(vault->keys[VAULT_KEYS - 1]);
-        memmove(vault->keys + 1, vault->keys, (VAULT_KEYS - 1) * sizeof(vault->keys[0]));
-        memmove(vault->csks + 1, vault->csks, (VAULT_KEYS - 1) * sizeof(vault->csks[0]));
+        for (size_t i = VAULT_KEYS - 1; i > 0; i--) {
+            vault->keys[i] = vault->keys[i - 1];
+            vault->csks[i] = vault->csks[i - 1];
+        }
     } else {
         secret_free(vault->keys[0]);
     }

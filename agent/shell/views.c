@@ -6,9 +6,11 @@
 #include "agent/confine.h"
 #include "agent/indexer/subscription.h"
 #include "agent/shell/endpoints.h"
+#include "agent/shell/explain.h"
 #include "agent/shell/history.h"
 #include "agent/shell/mesh.h"
 #include "agent/shell/messaging.h"
+#include "agent/shell/onchain.h"
 #include "agent/shell/rpc_view.h"
 #include "agent/shell/vault.h"
 #include "agent/transport/transport.h"
@@ -70,6 +72,19 @@ static void get_indexer(const struct subscription *subscription, api_Indexer *ou
     snprintf(out->error, sizeof(out->error), "%s", status.error);
 }
 
+static void get_rotation(const struct core_status *status, api_Rotation *out)
+{
+    static const api_Rotation_State states[] = {
+        [CORE_ROTATION_NONE] = api_Rotation_State_UNSPECIFIED,
+        [CORE_ROTATION_PUBLISHING] = api_Rotation_State_PUBLISHING,
+        [CORE_ROTATION_SWITCHING] = api_Rotation_State_SWITCHING,
+        [CORE_ROTATION_DONE] = api_Rotation_State_DONE,
+        [CORE_ROTATION_FAILED] = api_Rotation_State_FAILED,
+    };
+    *out = (api_Rotation){.state = states[status->rotation], .generation = status->rotation_generation};
+    snprintf(out->error, sizeof(out->error), "%s", status->rotation_error);
+}
+
 static void get_status(void *user, api_Status *out)
 {
     const struct views *views = user;
@@ -91,7 +106,9 @@ static void get_status(void *user, api_Status *out)
         .converged = status.converged,
         .has_csk_generation = status.csk_held,
         .csk_generation = status.csk_generation,
+        .has_rotation = status.rotation != CORE_ROTATION_NONE,
     };
+    get_rotation(&status, &out->rotation);
     snprintf(out->csk_error, sizeof(out->csk_error), "%s", status.csk_error);
     out->messages_received = status.inbox_count;
     snprintf(out->inbox_error, sizeof(out->inbox_error), "%s", status.inbox_error);
@@ -116,7 +133,7 @@ static bool get_self(void *user, api_Self *out)
     memcpy(out->member_id, identity->member_id.b, sizeof(out->member_id));
     memcpy(out->cluster, identity->cluster.b, sizeof(out->cluster));
     memcpy(out->member_contract, identity->member_contract.b, sizeof(out->member_contract));
-    memcpy(out->wg_pubkey, identity->wg_pubkey.b, sizeof(out->wg_pubkey));
+    memcpy(out->wg_pubkey, status.wg_pubkey.b, sizeof(out->wg_pubkey));
     memcpy(out->x_pubkey, identity->x_pubkey.b, sizeof(out->x_pubkey));
     memcpy(out->ed25519_pubkey, identity->ed25519_pubkey.b, sizeof(out->ed25519_pubkey));
     out->registered = status.registered;
@@ -163,14 +180,10 @@ static bool read_stream(const struct views *views, uint32_t index, api_Stream *o
     return true;
 }
 
-static bool get_peer(void *user, uint32_t index, api_Peer *out)
+void views_fill_peer(const struct views *views, const struct core_member *member, api_Peer *out)
 {
-    const struct views *views = user;
-    struct core_member member;
-    if (!core_member_at(views->core, index, &member) || member.is_self)
-        return false;
-    const struct core_record *record = &member.record;
-    out->index = index;
+    const struct core_record *record = &member->record;
+    out->index = member->index;
     memcpy(out->member_id, record->member_id.b, sizeof(out->member_id));
     memcpy(out->member_contract, record->member_contract.b, sizeof(out->member_contract));
     memcpy(out->attestor_id, record->attestor_id.b, sizeof(out->attestor_id));
@@ -178,19 +191,33 @@ static bool get_peer(void *user, uint32_t index, api_Peer *out)
     memcpy(out->x_pubkey, record->x_pubkey.b, sizeof(out->x_pubkey));
     memcpy(out->ed25519_pubkey, record->ed25519_pubkey.b, sizeof(out->ed25519_pubkey));
     api_write_ipv4(record->mesh_ip, out->mesh_ipv4);
-    api_write_ipv6(member.mesh_ip6, out->mesh_ipv6);
+    api_write_ipv6(member->mesh_ip6, out->mesh_ipv6);
     out->registered_at = record->registered_at;
     out->removed = record->removed;
-    out->up = member.up;
-    out->transport = member.link == CORE_LINK_UP ? api_Peer_Transport_GATEWAY : api_Peer_Transport_NONE;
-    out->has_handshake_age_s = member.handshake_age_s != CORE_NEVER;
+    out->up = member->up;
+    out->transport = member->link == CORE_LINK_UP ? api_Peer_Transport_GATEWAY : api_Peer_Transport_NONE;
+    out->has_handshake_age_s = member->handshake_age_s != CORE_NEVER;
     if (out->has_handshake_age_s)
-        out->handshake_age_s = member.handshake_age_s;
-    out->rx_bytes = member.rx_bytes;
-    out->tx_bytes = member.tx_bytes;
-    out->has_stream = read_stream(views, index, &out->stream);
-    write_problem(&member, out->problem, sizeof(out->problem));
+        out->handshake_age_s = member->handshake_age_s;
+    out->rx_bytes = member->rx_bytes;
+    out->tx_bytes = member->tx_bytes;
+    out->has_stream = read_stream(views, member->index, &out->stream);
+    write_problem(member, out->problem, sizeof(out->problem));
+}
+
+static bool get_peer(void *user, uint32_t index, api_Peer *out)
+{
+    const struct views *views = user;
+    struct core_member member;
+    if (!core_member_at(views->core, index, &member) || member.is_self)
+        return false;
+    views_fill_peer(views, &member, out);
     return true;
+}
+
+static api_Error_Code explain_peer(void *user, const char *name, api_PeerPath *out)
+{
+    return explain_fill_path(user, name, out);
 }
 
 static bool get_operation(void *user, uint32_t index, api_Operation *out)
@@ -243,6 +270,24 @@ static api_Error_Code get_key(void *user, uint64_t generation, api_ClusterShared
         return api_Error_Code_NOT_FOUND;
     out->generation = generation;
     memcpy(out->key, key->b, sizeof(out->key));
+    return api_Error_Code_UNSPECIFIED;
+}
+
+static api_Error_Code rotate_wireguard_key(void *user, api_Rotation *out)
+{
+    const struct views *views = user;
+    struct core_status status;
+    core_status(views->core, &status);
+    if (!status.registered)
+        return api_Error_Code_UNAVAILABLE;
+    if (status.rotation == CORE_ROTATION_PUBLISHING || status.rotation == CORE_ROTATION_SWITCHING)
+        return api_Error_Code_FAILED_PRECONDITION;
+    if (status.wg_generation >= ONCHAIN_WG_GENERATION_MAX ||
+        status.rotation_generation >= ONCHAIN_WG_GENERATION_MAX)
+        return api_Error_Code_RESOURCE_EXHAUSTED;
+    views->rotate(views->user);
+    core_status(views->core, &status);
+    get_rotation(&status, out);
     return api_Error_Code_UNSPECIFIED;
 }
 
@@ -392,6 +437,11 @@ static void add_metrics(void *user, struct http_metrics *metrics)
                      "1 when the cluster shared key is held.", status.csk_acquired);
     http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_csk_generation",
                      "Generation of the cluster shared key on chain.", status.csk_chain_generation);
+    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_wg_generation", "Of the WireGuard key in use.",
+                     status.wg_generation);
+    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_rotation_failed",
+                     "1 when the last rotation of the WireGuard key failed.",
+                     status.rotation == CORE_ROTATION_FAILED);
     http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_refused_calls_total",
                      "System calls that the agent may not make.", confine_refused_calls());
     add_transport_metrics(metrics, &sum);
@@ -434,6 +484,8 @@ struct api_source views_api_source(struct views *views)
         .subscribe_messages = subscribe_messages,
         .resume_messages = resume_messages,
         .unsubscribe_messages = unsubscribe_messages,
+        .rotate_wireguard_key = rotate_wireguard_key,
+        .explain_peer = explain_peer,
         .user = views,
     };
 }

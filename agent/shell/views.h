@@ -27,11 +27,16 @@ struct views {
     const struct vault *vault;
     const struct subscription *subscription;
     uint64_t started_ms;        /* of the core's clock */
+    void (*rotate)(void *user); /* has the core begin a rotation */
+    void *user;                 /* of `rotate` */
     char reason[CORE_TEXT_MAX]; /* memory for the health answer */
 };
 
 struct api_source views_api_source(struct views *views);
 struct http_source views_http_source(struct views *views);
+
+/* What is shown of a member; `out` is zeroed. */
+void views_fill_peer(const struct views *views, const struct core_member *member, api_Peer *out);
 
 api_PeerEvent_Kind views_peer_event_kind(enum core_peer_event event);
 

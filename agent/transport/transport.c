@@ -234,7 +234,10 @@ int transport_set_peer(struct transport *transport, const struct transport_peer 
     transport_remove_peer(transport, info->index);
     transport->peers[info->index] = peer;
     mailbox_command(transport_mailbox_of(transport, info->index), &peer->mail, MAIL_ADD);
-    return directory_add(&transport->directory, &peer->info);
+    const int rc = directory_add(&transport->directory, &peer->info);
+    if (rc)
+        transport_remove_peer(transport, info->index);
+    return rc;
 }
 
 int transport_set_endpoint(struct transport *transport, uint32_t index, const char *host, uint16_t port)

@@ -231,8 +231,8 @@ static void *worker_run(void *user)
     return NULL;
 }
 
-/* The thread inherits the mask: signals, SIGPIPE among them, are the control thread's. A refused system call is
- * the thread's own. */
+/* The thread inherits the mask: signals, SIGPIPE among them, are the control thread's. A refused system call
+ * is the thread's own. */
 int worker_start(struct worker *worker)
 {
     char name[16];

@@ -219,20 +219,23 @@ static bool is_consistent(const struct wire_event *event)
     return kind == event->kind && same_repro && address_equal(&event->cluster, &log->address);
 }
 
+int wire_parse_push(const struct wire_signed *push, struct wire_event *out, struct am_err *err)
+{
+    struct slice data = {0}, repro = {0};
+    indexer_PushBody body = {.data = slice_field(&data), .repro = slice_field(&repro)};
+    if (!decode(indexer_PushBody_fields, (struct slice){push->body, push->body_len}, &body))
+        return parse_fail("a push's body", err);
+    take_event(&body, data, repro, out);
+    return is_consistent(out) ? 0 : am_fail(err, AM_EFORMAT, "a push's kind or repro is not its log's");
+}
+
 int wire_verify_push(const struct wire_signed *push, const struct bytes32 *pubkey, struct wire_event *out,
                      struct am_err *err)
 {
     const struct sign_part parts[] = {{WIRE_PUSH_DOMAIN, sizeof(WIRE_PUSH_DOMAIN) - 1},
                                       {push->body, push->body_len}};
-    struct slice data = {0}, repro = {0};
-    indexer_PushBody body = {.data = slice_field(&data), .repro = slice_field(&repro)};
     const int code = verify(pubkey, parts, 2, push->signature, "a push", err);
-    if (code)
-        return code;
-    if (!decode(indexer_PushBody_fields, (struct slice){push->body, push->body_len}, &body))
-        return parse_fail("a push's body", err);
-    take_event(&body, data, repro, out);
-    return is_consistent(out) ? 0 : am_fail(err, AM_EFORMAT, "a push's kind or repro is not its log's");
+    return code ? code : wire_parse_push(push, out, err);
 }
 
 int wire_verify_retraction(const struct wire_signed *retraction, const struct bytes32 *pubkey,

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
-import { agentPid, runInNode, startNode, stopNode } from "../devnet/lib/node.mjs";
+import { agentPid, meshctl, runInNode, startNode, stopNode } from "../devnet/lib/node.mjs";
 import { waitFor } from "../devnet/lib/run.mjs";
 import { awaitHealthy, up } from "../devnet/lib/up.mjs";
 import {
@@ -45,6 +45,17 @@ async function assertIsMesh(members) {
   await assertAllPing(instance, cluster, members);
   return assertSameKey(instance, cluster, members);
 }
+
+test("kernel: the device takes the next WireGuard key, and the peers follow", async () => {
+  const [node] = nodes();
+  const states = await meshctl(instance, node, "rotate-wg-key");
+  assert.equal(states.at(-1).state, "done");
+  for (const each of nodes()) {
+    const agrees = () => assertDeviceAgrees(instance, cluster, each).then(() => true);
+    await waitFor(`${each.name} to agree`, agrees, { timeoutMs: SEEN_MS });
+  }
+  await assertAllPing(instance, cluster, nodes());
+});
 
 // What writes to the chain and a new device would change.
 const stateOf = async (node) => ({

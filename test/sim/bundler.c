@@ -12,6 +12,8 @@ static bool bundler_same_call(const struct core_action *a, const struct core_act
 {
     if (a->type != b->type)
         return false;
+    if (a->type == CORE_DO_PUBLISH_WG_KEY)
+        return a->wg_generation == b->wg_generation;
     return a->type != CORE_DO_COMMIT_CSK ||
            (a->csk.generation == b->csk.generation && bytes32_equal(&a->csk.commitment, &b->csk.commitment));
 }
@@ -96,20 +98,48 @@ void bundler_land(struct world *world, const struct happening *happening)
         chain_commit(&world->chain, world_block(world), &node->identity.member_id, &action->csk))
         world_say(world, happening->node, "commits to generation %llu",
                   (unsigned long long)action->csk.generation);
+    const struct bytes32 key = rotate_key(world, happening->node, action->wg_generation);
+    if (action->type == CORE_DO_PUBLISH_WG_KEY &&
+        chain_publish(&world->chain, world_block(world), &node->identity.member_contract, &key))
+        world_say(world, happening->node, "publishes WireGuard key %u", action->wg_generation);
 }
 
 /* Whether the chain shows what the operation was for. */
-static bool bundler_worked(const struct world *world, const struct sim_node *node,
-                           const struct core_action *action)
+static bool bundler_worked(const struct world *world, uint32_t n, const struct core_action *action)
 {
+    const struct bytes32 key = rotate_key(world, n, action->wg_generation);
     struct core_record record;
     struct core_chain_state state;
 
+    bool found = chain_find(&world->chain, UINT64_MAX, &world->nodes[n].identity.member_contract, &record);
     if (action->type == CORE_DO_REGISTER)
-        return chain_find(&world->chain, UINT64_MAX, &node->identity.member_contract, &record);
+        return found;
+    if (action->type == CORE_DO_PUBLISH_WG_KEY)
+        return found && bytes32_equal(&record.wg_pubkey, &key);
     chain_state_at(&world->chain, UINT64_MAX, &state);
     return state.csk_generation == action->csk.generation &&
            bytes32_equal(&state.csk_commitment, &action->csk.commitment);
+}
+
+static struct core_event bundler_receipt(const struct core_action *action)
+{
+    if (action->type == CORE_DO_REGISTER)
+        return (struct core_event){.type = CORE_EVENT_REGISTER_DONE};
+    if (action->type == CORE_DO_PUBLISH_WG_KEY)
+        return (struct core_event){.type = CORE_EVENT_WG_KEY_PUBLISHED};
+    return (struct core_event){.type = CORE_EVENT_CSK_COMMITTED};
+}
+
+static struct core_event bundler_failure(const struct core_action *action)
+{
+    static const char text[] = "sponsor: denied, or no receipt";
+
+    if (action->type == CORE_DO_COMMIT_CSK)
+        return (struct core_event){.type = CORE_EVENT_CSK_FAILED,
+                                   .csk_failure = {.what = CORE_CSK_COMMIT, .text = text}};
+    return (struct core_event){.type = action->type == CORE_DO_REGISTER ? CORE_EVENT_REGISTER_FAILED
+                                                                        : CORE_EVENT_WG_KEY_FAILED,
+                               .failure = {.text = text, .retryable = true}};
 }
 
 void bundler_answer(struct world *world, const struct happening *happening)
@@ -118,21 +148,13 @@ void bundler_answer(struct world *world, const struct happening *happening)
     const struct core_action *action = &happening->action;
     const bool registers = action->type == CORE_DO_REGISTER;
     const bool given_up = world->broken == BREAK_GIVEN_UP;
-    const char *text = "sponsor: denied, or no receipt";
-    struct core_event event = {.type = registers ? CORE_EVENT_REGISTER_DONE : CORE_EVENT_CSK_COMMITTED};
 
     *(registers ? &node->registering : &node->committing) = false;
     if (!given_up)
         node->op.orphan = true;
-    if (given_up || !bundler_worked(world, node, action) ||
-        world_chance(world, world->faults.receipt_lost_pct)) {
-        event.type = registers ? CORE_EVENT_REGISTER_FAILED : CORE_EVENT_CSK_FAILED;
-        if (registers)
-            event.failure = (struct core_failure){.text = text, .retryable = true};
-        else
-            event.csk_failure = (struct core_csk_failure){.what = CORE_CSK_COMMIT, .text = text};
-    } else if (registers) {
-        node->has_receipt = true;
-    }
+    const bool failed = given_up || !bundler_worked(world, happening->node, action) ||
+                        world_chance(world, world->faults.receipt_lost_pct);
+    node->has_receipt |= registers && !failed;
+    const struct core_event event = failed ? bundler_failure(action) : bundler_receipt(action);
     shell_step(world, happening->node, &event);
 }

@@ -189,6 +189,9 @@ size_t chain_rows_at(const struct chain *chain, uint64_t block, struct core_reco
             rows[len++] = event->registered;
         for (size_t row = 0; event->type == CORE_CHANGE_REMOVED && row < len; row++)
             rows[row].removed |= bytes32_equal(&rows[row].member_id, &event->removed);
+        for (size_t row = 0; event->type == CORE_CHANGE_WG_KEY && row < len; row++)
+            if (bytes32_equal(&rows[row].member_id, &event->key.member_id))
+                rows[row].wg_pubkey = event->key.pubkey;
     }
     return len;
 }
@@ -207,8 +210,34 @@ bool chain_find(const struct chain *chain, uint64_t block, const struct address 
         }
         if (event->type == CORE_CHANGE_REMOVED && found && bytes32_equal(&event->removed, &out->member_id))
             out->removed = true;
+        if (event->type == CORE_CHANGE_WG_KEY && found &&
+            bytes32_equal(&event->key.member_id, &out->member_id))
+            out->wg_pubkey = event->key.pubkey;
     }
     return found;
+}
+
+static bool chain_had_key(const struct chain *chain, const struct bytes32 *key)
+{
+    for (size_t i = 0; i < chain->len; i++) {
+        const struct core_change *event = &chain->changes[i].event;
+        if ((event->type == CORE_CHANGE_REGISTERED && bytes32_equal(&event->registered.wg_pubkey, key)) ||
+            (event->type == CORE_CHANGE_WG_KEY && bytes32_equal(&event->key.pubkey, key)))
+            return true;
+    }
+    return false;
+}
+
+bool chain_publish(struct chain *chain, uint64_t block, const struct address *contract,
+                   const struct bytes32 *key)
+{
+    struct core_record record;
+
+    if (!chain_find(chain, UINT64_MAX, contract, &record) || record.removed || chain_had_key(chain, key))
+        return false;
+    chain_append(chain, block,
+                 &(struct core_change){.type = CORE_CHANGE_WG_KEY, .key = {record.member_id, *key}});
+    return true;
 }
 
 /* The live member with the lowest index; false when nobody is. */

@@ -14,7 +14,7 @@ struct chain_change {
 /* A member that was registered on some fork. */
 struct chain_member {
     struct bytes32 member_id;
-    struct bytes32 wg_pubkey;
+    struct bytes32 wg_pubkey; /* that it registered with */
     uint32_t mesh_ip;
     uint64_t removed; /* in this block, CORE_NEVER when it was not */
 };
@@ -45,6 +45,10 @@ void chain_remove(struct chain *chain, uint64_t block, const struct bytes32 *mem
 bool chain_commit(struct chain *chain, uint64_t block, const struct bytes32 *member_id,
                   const struct core_csk *csk);
 
+/* False when the call reverts: no live member, or a key that somebody has or had. */
+bool chain_publish(struct chain *chain, uint64_t block, const struct address *contract,
+                   const struct bytes32 *key);
+
 /* Whether there was this commitment on any fork. */
 bool chain_was_committed(const struct chain *chain, uint64_t generation, const struct bytes32 *commitment);
 
@@ -52,7 +56,8 @@ bool chain_was_committed(const struct chain *chain, uint64_t generation, const s
 const struct chain_member *chain_ever(const struct chain *chain, uint32_t mesh_ip);
 
 /* Undoes the changes after `block`, and makes them again at `again`: registrations in the opposite order,
- * then removals. Commitments are lost. Returns whether changes may have changed their places. */
+ * then removals. Commitments and WireGuard keys are lost. Returns whether changes may have changed their
+ * places. */
 bool chain_reorganise(struct chain *chain, uint64_t block, uint64_t again);
 
 /* The hash of the block that has this number now. */

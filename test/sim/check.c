@@ -59,6 +59,7 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
     switch (action->type) {
     case CORE_DO_REGISTER:
     case CORE_DO_COMMIT_CSK:
+    case CORE_DO_PUBLISH_WG_KEY:
         check_operation(world, n, action);
         return;
     case CORE_DO_READ_STATE:
@@ -108,12 +109,12 @@ static void check_peer(struct world *world, uint32_t n, const struct core_desire
     const struct chain_member *member = chain_ever(&world->chain, peer->mesh_ip);
     const uint64_t known = node->core->registry.known.block;
 
-    if (!member || !bytes32_equal(&member->wg_pubkey, &peer->wg_pubkey))
+    if (!member || !rotate_is_one(&peer->wg_pubkey, &member->wg_pubkey))
         world_fail(world, n, "wants a peer that the chain never had");
     else if (member->removed < known && known != node->misled_block)
         world_fail(world, n, "wants a peer that was removed in block %llu",
                    (unsigned long long)member->removed);
-    if (bytes32_equal(&peer->wg_pubkey, &node->identity.wg_pubkey) || peer->mesh_ip == node->mesh_ip)
+    if (rotate_is_one(&peer->wg_pubkey, &node->identity.wg_pubkey) || peer->mesh_ip == node->mesh_ip)
         world_fail(world, n, "wants itself as a peer");
     if (!node->peers[peer->index].set)
         world_fail(world, n, "wants member %u on the device but not on the transport", peer->index);

@@ -44,8 +44,10 @@ static void device_apply(struct world *world, uint32_t n, bool whole)
         for (uint32_t cursor = 0; core_next_changed_peer(node->core, &cursor, &index);)
             if (world->broken != BREAK_LOST_EDIT)
                 device_apply_one(node, index);
-    if (whole)
+    if (whole) {
         node->drifted = false;
+        rotate_device(world, n);
+    }
     check_applied(world, n);
 }
 
@@ -119,6 +121,7 @@ void device_vanish(struct world *world, uint32_t n)
 {
     for (uint32_t i = 0; i < world->rows_max; i++)
         device_drop(&world->nodes[n], i);
+    world->nodes[n].device_key = (struct bytes32){0};
 }
 
 /* A node's device peer for another node; NULL when there is none or it has another key. */
@@ -128,7 +131,7 @@ static struct sim_device_peer *device_peer(const struct world *world, uint32_t n
     uint32_t index = node->index_of[other];
 
     if (index == CORE_NO_INDEX || !node->device[index].present ||
-        !bytes32_equal(&node->device[index].wg_pubkey, &world->nodes[other].identity.wg_pubkey))
+        !bytes32_equal(&node->device[index].wg_pubkey, &world->nodes[other].device_key))
         return NULL;
     return &node->device[index];
 }

@@ -230,13 +230,24 @@ static void faults_end(struct world *world)
     world_say(world, SIM_NOBODY, "faults are over");
 }
 
+/* The operator asks for another WireGuard key. */
+static void faults_rotate(struct world *world)
+{
+    uint32_t n = faults_some_node(world);
+
+    if (!world->nodes[n].core || world->nodes[n].removed)
+        return;
+    world_say(world, n, "is asked for another WireGuard key");
+    shell_step(world, n, &(struct core_event){.type = CORE_EVENT_ROTATE_WG_KEY});
+}
+
 void faults_strike(struct world *world)
 {
     static void (*const strikes[])(struct world *) = {
         faults_restart,     faults_restart,       faults_reboot, faults_freeze,     faults_clock,
         faults_partition,   faults_partition,     faults_rpc,    faults_guest,      faults_disk,
         faults_gateway,     faults_gateway_storm, faults_ghost,  faults_reorganise, faults_tamper,
-        faults_kill_stream, faults_kill_stream,   faults_remove,
+        faults_kill_stream, faults_kill_stream,   faults_remove, faults_rotate,
     };
 
     if (world_quiet(world)) {

@@ -81,6 +81,7 @@ static void rpc_answer_self(struct world *world, const struct happening *happeni
     }
     event.self.present =
         chain_find(&world->chain, happening->block, &node->identity.member_contract, &event.self.record);
+    event.self.wg_generation = rotate_generation(world, happening->node, &event.self.record.wg_pubkey);
     shell_step(world, happening->node, &event);
 }
 

@@ -76,6 +76,7 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
         return;
     case CORE_DO_REGISTER:
     case CORE_DO_COMMIT_CSK:
+    case CORE_DO_PUBLISH_WG_KEY:
         bundler_submit(world, n, action);
         return;
     case CORE_DO_READ_SENT:
@@ -211,6 +212,7 @@ void shell_answer(struct world *world, const struct happening *happening)
         return;
     case CORE_DO_REGISTER:
     case CORE_DO_COMMIT_CSK:
+    case CORE_DO_PUBLISH_WG_KEY:
         bundler_answer(world, happening);
         return;
     case CORE_DO_APPLY_DEVICE:

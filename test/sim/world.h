@@ -111,8 +111,9 @@ struct sim_node {
     uint32_t *index_of;             /* by node: of its set peer, or CORE_NO_INDEX */
     struct sim_device_peer *device; /* by registry index; survives the process */
     uint32_t device_len;
-    bool drifted; /* somebody changed its device since the last whole pass */
-    bool settled; /* healthy, converged, and with the key that it knows to be the present one */
+    bool drifted;              /* somebody changed its device since the last whole pass */
+    struct bytes32 device_key; /* public, of its device; survives the process */
+    bool settled;              /* healthy, converged, and with the key that it knows to be the present one */
     bool committing;
     uint32_t pulls;          /* in flight */
     uint64_t misled_block;   /* it took an older state for that of this block */
@@ -265,6 +266,13 @@ void keys_keep(struct world *world, uint32_t node, const struct core_csk *csk);
 /* mesh.c: heartbeats */
 void mesh_send(struct world *world, uint32_t node);
 void mesh_deliver(struct world *world, const struct happening *happening);
+
+/* rotate.c: WireGuard keys of the later generations */
+struct bytes32 rotate_key(const struct world *world, uint32_t node, uint32_t generation);
+uint32_t rotate_generation(const struct world *world, uint32_t node, const struct bytes32 *key);
+/* Whether it is a key of the member that registered with `first`. */
+bool rotate_is_one(const struct bytes32 *key, const struct bytes32 *first);
+void rotate_device(struct world *world, uint32_t node);
 
 /* net.c: gateway and streams */
 void net_set_peer(struct world *world, uint32_t node, uint32_t index);

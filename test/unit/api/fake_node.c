@@ -1,6 +1,7 @@
 #include "test/unit/api/fake_node.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/api/server.h"
@@ -138,6 +139,23 @@ static void unsubscribe_messages(void *user, const struct api_ticket *ticket)
     (void)user, (void)ticket;
 }
 
+static api_Error_Code rotate_wireguard_key(void *user, api_Rotation *out)
+{
+    struct fake_node *node = user;
+    if (node->rotation_refusal != api_Error_Code_UNSPECIFIED)
+        return node->rotation_refusal;
+    *out = (api_Rotation){.state = api_Rotation_State_PUBLISHING, .generation = ++node->rotations};
+    return api_Error_Code_UNSPECIFIED;
+}
+
+static api_Error_Code explain_peer(void *user, const char *name, api_PeerPath *out)
+{
+    const uint32_t index = (uint32_t)atoi(name);
+    out->has_peer = get_peer(user, index, &out->peer);
+    out->device_in_place = out->heard = out->hears_us = true;
+    return out->has_peer ? api_Error_Code_UNSPECIFIED : api_Error_Code_NOT_FOUND;
+}
+
 struct api_source fake_node_source(struct fake_node *node)
 {
     return (struct api_source){
@@ -152,6 +170,8 @@ struct api_source fake_node_source(struct fake_node *node)
         .subscribe_messages = subscribe_messages,
         .resume_messages = resume_messages,
         .unsubscribe_messages = unsubscribe_messages,
+        .rotate_wireguard_key = rotate_wireguard_key,
+        .explain_peer = explain_peer,
         .user = node,
     };
 }

@@ -24,6 +24,8 @@ struct fake_node {
     struct api_server *server; /* that subscribers are told through */
     uint64_t told;             /* the last block that the subscriber was told of */
     bool caught_up;            /* and was told so */
+    uint32_t rotations;
+    api_Error_Code rotation_refusal;
 };
 
 struct api_source fake_node_source(struct fake_node *node);

@@ -524,3 +524,31 @@ Test(api_server, key_events_tell_the_present_key_and_each_new_one_until_cancelle
     raw_read(&client);
     cr_assert_not(take(&client));
 }
+
+Test(api_server, key_rotation_is_for_root_and_the_agents_user)
+{
+    if (geteuid() != 0)
+        cr_skip("only root can become somebody else");
+    cr_assert_eq(chmod(folder, 0755), 0);
+    cr_assert_eq(setgroups(0, NULL), 0);
+    cr_assert_eq(seteuid(65534), 0); /* the group stays: it lets in */
+    raw_connect(&client);
+    cr_assert_eq(seteuid(0), 0);
+    ask(&client, 1, api_Request_rotate_wireguard_key_tag);
+    expect_answer(1, api_Response_error_tag);
+    cr_assert_eq(response.body.error.code, api_Error_Code_PERMISSION_DENIED);
+    cr_assert_eq(node.rotations, 0);
+}
+
+Test(api_server, key_rotation_is_begun_or_refused_at_once)
+{
+    raw_connect(&client);
+    ask(&client, 1, api_Request_rotate_wireguard_key_tag);
+    expect_answer(1, api_Response_rotation_tag);
+    cr_assert_eq(response.body.rotation.generation, 1);
+    node.rotation_refusal = api_Error_Code_FAILED_PRECONDITION;
+    ask(&client, 2, api_Request_rotate_wireguard_key_tag);
+    expect_answer(2, api_Response_error_tag);
+    cr_assert_eq(response.body.error.code, api_Error_Code_FAILED_PRECONDITION);
+    cr_assert_str_eq(response.body.error.text, "a rotation is under way");
+}

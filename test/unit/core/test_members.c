@@ -108,7 +108,10 @@ Test(members, our_own_new_key_is_looked_up)
     kit.rows[0].wg_pubkey.b[9] = 9;
     kit_touch(&kit);
     kit_sync(&kit);
+    kit_tick(&kit, 1000);
     cr_assert(kit_has(&kit, CORE_DO_READ_SELF));
+    if (kit_has(&kit, CORE_DO_OBSERVE_DEVICE))
+        kit_observed(&kit, CORE_NEVER);
     kit_self_present(&kit, &kit.rows[0], 1);
     cr_assert_eq(kit_status(&kit).wg_generation, 1);
     cr_assert(kit_has(&kit, CORE_DO_APPLY_DEVICE));

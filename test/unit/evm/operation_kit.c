@@ -247,6 +247,14 @@ void kit_run_to_result(struct operation_kit *f, int code)
     cr_assert_eq(f->result.code, code, "%d: %s", f->result.code, f->error);
 }
 
+void kit_receipt_after(struct operation_kit *f, size_t looks)
+{
+    struct fake_method *receipt = fake_rpc_method(&f->fakes[BUNDLER], "eth_getUserOperationReceipt");
+    for (size_t i = 0; i < looks; i++)
+        receipt->answers[i] = NO_RECEIPT;
+    receipt->answers[looks] = RECEIPT;
+}
+
 unsigned kit_calls(struct operation_kit *f, int service, const char *method)
 {
     return fake_rpc_method(&f->fakes[service], method)->calls;

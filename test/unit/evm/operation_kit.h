@@ -66,6 +66,9 @@ void kit_teardown(struct operation_kit *f);
 void kit_run(struct operation_kit *f);
 void kit_run_to_result(struct operation_kit *f, int code);
 
+/* The bundler shows the receipt after so many looks for it. */
+void kit_receipt_after(struct operation_kit *f, size_t looks);
+
 /* How often a service was asked for a method. */
 unsigned kit_calls(struct operation_kit *f, int service, const char *method);
 

@@ -21,12 +21,9 @@ Test(inclusion, a_lost_send_is_repeated_as_it_is_and_may_be_known)
         struct operation_kit f;
         kit_setup(&f);
         struct fake_method *send = fake_rpc_method(&f.fakes[BUNDLER], "eth_sendUserOperation");
-        struct fake_method *receipt = fake_rpc_method(&f.fakes[BUNDLER], "eth_getUserOperationReceipt");
         send->answers[0] = FAKE_HTTP_ERROR;
         send->answers[1] = second[i];
-        for (int n = 0; n < 7; n++)
-            receipt->answers[n] = NO_RECEIPT;
-        receipt->answers[7] = RECEIPT;
+        kit_receipt_after(&f, 7);
         f.services.inclusion_ms = 5000;
         kit_run_to_result(&f, 0);
         cr_assert_eq(f.sent, 2);
@@ -39,10 +36,7 @@ Test(inclusion, what_is_not_included_is_sent_again_with_higher_fees)
 {
     struct operation_kit f;
     kit_setup(&f);
-    struct fake_method *receipt = fake_rpc_method(&f.fakes[BUNDLER], "eth_getUserOperationReceipt");
-    for (int n = 0; n < 7; n++)
-        receipt->answers[n] = NO_RECEIPT;
-    receipt->answers[7] = RECEIPT;
+    kit_receipt_after(&f, 7);
     f.services.inclusion_ms = 60;
     kit_run_to_result(&f, 0);
     cr_assert_geq(f.sent, 2);
@@ -59,11 +53,8 @@ Test(inclusion, the_first_of_two_sends_may_be_the_included_one)
     struct operation_kit f;
     kit_setup(&f);
     f.services.inclusion_ms = 20;
-    fake_rpc_answer(&f.fakes[BUNDLER], "eth_getUserOperationReceipt", NO_RECEIPT);
     f.fakes[BUNDLER].hash = &f.sent_hashes[0];
-    fake_rpc_method(&f.fakes[BUNDLER], "eth_getUserOperationReceipt")->answers[1] = NO_RECEIPT;
-    fake_rpc_method(&f.fakes[BUNDLER], "eth_getUserOperationReceipt")->answers[2] = NO_RECEIPT;
-    fake_rpc_method(&f.fakes[BUNDLER], "eth_getUserOperationReceipt")->answers[3] = RECEIPT;
+    kit_receipt_after(&f, 3);
     fake_rpc_method(&f.fakes[BUNDLER], "eth_sendUserOperation")->answers[1] =
         "\"error\":{\"code\":-32602,\"message\":\"AA25 invalid account nonce\"}";
     kit_run_to_result(&f, 0);
@@ -165,9 +156,7 @@ Test(inclusion, gone_on_with_it_is_replaced_with_the_same_nonce_and_higher_fees)
 {
     struct operation_kit f;
     setup_pending(&f, 7, 3000);
-    struct fake_method *receipt = fake_rpc_method(&f.fakes[BUNDLER], "eth_getUserOperationReceipt");
-    receipt->answers[1] = receipt->answers[2] = receipt->answers[3] = NO_RECEIPT;
-    receipt->answers[4] = RECEIPT;
+    kit_receipt_after(&f, 4);
     kit_run_to_result(&f, 0);
     cr_assert_eq(f.sent, 1);
     cr_assert_eq(f.sent_nonce.b[31], 7);
@@ -194,9 +183,7 @@ Test(inclusion, a_nonce_that_went_back_starts_anew)
     struct operation_kit f;
     setup_pending(&f, 8, 3000);
     f.pending.hashes_len = 1;
-    struct fake_method *receipt = fake_rpc_method(&f.fakes[BUNDLER], "eth_getUserOperationReceipt");
-    receipt->answers[1] = NO_RECEIPT;
-    receipt->answers[2] = RECEIPT;
+    kit_receipt_after(&f, 2);
     kit_run(&f);
     cr_assert_eq(f.result.code, 0, "%s", f.error);
     cr_assert_eq(f.sent_nonce.b[31], 7);

@@ -218,10 +218,7 @@ Test(sponsor, a_sponsor_lost_on_the_way_does_not_lose_the_operation)
     f.services.inclusion_ms = 10;
     f.services.sponsors_len = 1;
     fake_rpc_method(&f.fakes[SPONSOR_A], "pm_getPaymasterData")->answers[1] = FAKE_HTTP_ERROR;
-    struct fake_method *receipt = fake_rpc_method(&f.fakes[BUNDLER], "eth_getUserOperationReceipt");
-    for (int n = 0; n < 4; n++)
-        receipt->answers[n] = NO_RECEIPT;
-    receipt->answers[4] = RECEIPT;
+    kit_receipt_after(&f, 4);
     kit_run_to_result(&f, 0);
     cr_assert_eq(f.sent, 1);
     kit_teardown(&f);

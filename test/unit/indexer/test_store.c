@@ -72,6 +72,29 @@ static struct found read_logs(struct store *store, const struct bytes32 *member,
     return found;
 }
 
+Test(store, memberships_come_in_order_and_the_latest_logs_first)
+{
+    struct store *store = open_new();
+    const struct bytes32 nobody = {{0}};
+    const struct store_log logs[] = {
+        log_at(1, 0, indexer_EventKind_EVENT_MEMBER_REGISTERED, &bob),
+        log_at(1, 1, indexer_EventKind_EVENT_DEVICE_ADDED, &nobody),
+        log_at(1, 2, indexer_EventKind_EVENT_MEMBER_REGISTERED, &alice),
+    };
+    const struct store_log removal = log_at(2, 0, indexer_EventKind_EVENT_MEMBER_REMOVED, &bob);
+    struct found members = {.max = 16}, recent = {.max = 2};
+    struct am_err err = {0};
+    append(store, 1, logs, 3);
+    append(store, 2, &removal, 1);
+    cr_assert_eq(store_each_membership(store, &cluster, take, &members, &err), 0, "%s", err.text);
+    cr_assert_eq(members.len, 3);
+    cr_assert(members.at[0].log_index == 0 && members.at[1].log_index == 2 && members.at[2].block == 2);
+    cr_assert_eq(store_each_recent_log(store, &cluster, take, &recent, &err), 0, "%s", err.text);
+    cr_assert_eq(recent.len, 2);
+    cr_assert(recent.at[0].block == 2 && recent.at[1].block == 1 && recent.at[1].log_index == 2);
+    store_close(store);
+}
+
 Test(store, logs_come_in_order_behind_the_cursor)
 {
     struct store *store = open_new();

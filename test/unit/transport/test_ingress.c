@@ -183,6 +183,24 @@ Test(ingress, datagram_instead_of_a_preface_is_refused)
     pair_stop(&pair);
 }
 
+Test(ingress, more_than_a_preface_before_the_answer_is_refused)
+{
+    struct pair pair;
+    pair_start(&pair);
+    pair_introduce(&pair);
+    struct client client = client_shake_hands(&pair);
+    uint8_t frames[FRAME_HEADER_SIZE + PREFACE_SIZE_MAX + FRAME_HEADER_SIZE];
+    uint8_t *preface = frames + FRAME_HEADER_SIZE;
+    size_t len;
+    cr_assert_eq(preface_build(&client.preface, pair.low.config.seed, client.exporter, preface, &len), 0);
+    be16_write(frames, (uint16_t)len);
+    be16_write(preface + len, 0); /* a keepalive */
+    len += 2 * (size_t)FRAME_HEADER_SIZE;
+    cr_assert_eq(SSL_write(client.ssl, frames, (int)len), (int)len);
+    client_expect_refusal(&client, &pair, "more than a preface");
+    pair_stop(&pair);
+}
+
 Test(ingress, long_first_frame_is_refused_at_its_header)
 {
     struct pair pair;

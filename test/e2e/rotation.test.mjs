@@ -1,0 +1,126 @@
+// The operator has a node take its next WireGuard key: the chain, the devices and the peers follow, and traffic
+// pauses for moments only.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { test } from "node:test";
+import { inNode, meshctl, runInNode, startNode, stopNode } from "../devnet/lib/node.mjs";
+import { waitFor } from "../devnet/lib/run.mjs";
+import { awaitHealthy } from "../devnet/lib/up.mjs";
+import { assertAllPing, assertDeviceAgrees, recordOf, registry } from "./lib/checks.mjs";
+import { cluster, instance, nodes, recordFigure } from "./lib/mesh.mjs";
+import { nodeKeys } from "./lib/witness.mjs";
+
+const all = nodes();
+const [node, other, third] = all;
+const PING_INTERVAL_S = 0.1;
+const INTERRUPTION_MAX_S = 3;
+const FOLLOW_MS = 30_000;
+
+const self = async (who) => (await meshctl(instance, who, "status"))[0].self;
+const base64 = (hex) => Buffer.from(hex.slice(2), "hex").toString("base64");
+
+// Pings until it is stopped. Gives the longest pause between two answers, in seconds.
+function pinging(from, address) {
+  const argv = inNode(instance, from, ["ping", "-n", "-D", "-i", String(PING_INTERVAL_S), "-W", "10", address]);
+  const child = spawn(argv[0], argv.slice(1), { stdio: ["ignore", "pipe", "inherit"] });
+  const answered = [];
+  const ended = new Promise((resolve) => child.on("close", resolve));
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    const match = /^\[([\d.]+)\] .*icmp_seq=(\d+) .*time=([\d.]+) ms/.exec(line);
+    if (match) answered.push(Number(match[1]));
+  });
+  return async () => {
+    await runInNode(instance, from, ["sh", "-c", "kill -INT $(pidof ping) || true"]);
+    await ended;
+    assert.ok(answered.length > 2, "nothing was answered at all");
+    return Math.max(...answered.slice(1).map((time, index) => time - answered[index]));
+  };
+}
+
+// The events that a subscriber at `who` is told of from now on, until `stop`.
+function following(who) {
+  const argv = inNode(instance, who, ["meshctl", "events", "--follow", "--json"]);
+  const child = spawn(argv[0], argv.slice(1), { stdio: ["ignore", "pipe", "inherit"] });
+  const events = [];
+  createInterface({ input: child.stdout }).on("line", (line) => events.push(JSON.parse(line)));
+  // From inside: what the way into a node was has no hold on it.
+  const stop = () => runInNode(instance, who, ["sh", "-c", "kill $(pidof meshctl)"]);
+  return { events, stop };
+}
+
+async function assertEverywhere(generation) {
+  const members = await registry(instance, cluster);
+  const { wg_pubkey: key, wg_generation } = await self(node);
+  assert.equal(wg_generation, generation);
+  assert.equal(recordOf(members, node).wgPubKey, base64(key), "the chain has the key in use");
+  for (const each of all) {
+    await waitFor(`${each.name} to agree`, () => assertDeviceAgrees(instance, cluster, each).then(() => true), {
+      timeoutMs: FOLLOW_MS,
+    });
+  }
+}
+
+test("rotation: the next key is on chain, on every device, and traffic pauses for at most 3 s", async () => {
+  const before = await self(node);
+  const members = await registry(instance, cluster);
+  const follower = following(other);
+  const stopPing = pinging(other, recordOf(members, node).meshIpv4);
+  const stopControl = pinging(third, recordOf(members, other).meshIpv4); // what a busy machine does to any ping
+  await waitFor("the events", async () => follower.events.some(({ event }) => event === "synced"));
+  const states = await meshctl(instance, node, "rotate-wg-key");
+  assert.deepEqual(
+    states.map(({ state }) => state),
+    ["publishing", "switching", "done"],
+  );
+  assert.ok(states.every(({ generation }) => generation === before.wg_generation + 1));
+  await waitFor("the event", async () => follower.events.find(({ event }) => event === "key rotated"));
+  await assertEverywhere(before.wg_generation + 1);
+  const pause = await stopPing();
+  const control = await stopControl();
+  await follower.stop();
+  recordFigure(instance, "rotation_pause_seconds", pause.toFixed(2));
+  recordFigure(instance, "rotation_pause_elsewhere_seconds", control.toFixed(2));
+  assert.ok(pause - control <= INTERRUPTION_MAX_S, `traffic paused for ${pause} s, elsewhere for ${control} s`);
+  const { peer } = follower.events.find(({ event }) => event === "key rotated");
+  assert.equal(peer.wg_pubkey, (await self(node)).wg_pubkey);
+  assert.notEqual(peer.wg_pubkey, before.wg_pubkey);
+});
+
+test("rotation: generation 0 stays what noble-curves derives, and is not in use", async () => {
+  const { wgPubKey } = await nodeKeys(instance, node);
+  assert.notEqual((await self(node)).wg_pubkey, wgPubKey);
+});
+
+test("rotation: it was paid for by the sponsor, once", async () => {
+  const operations = await meshctl(instance, node, "ops");
+  const rotations = operations.filter(({ purpose }) => purpose === "WireGuard key");
+  assert.deepEqual(
+    rotations.map(({ outcome }) => outcome),
+    ["included"],
+  );
+});
+
+test("rotation: an agent that is killed in the middle finds the generation that is on chain", async () => {
+  const { wg_generation: before } = await self(node);
+  const command = inNode(instance, node, ["meshctl", "rotate-wg-key", "--json"]);
+  const child = spawn(command[0], command.slice(1), { stdio: ["ignore", "pipe", "ignore"] });
+  await new Promise((resolve) => child.stdout.once("data", resolve));
+  await stopNode(instance, node, "KILL");
+  rmSync(join(instance.nodes, node.name), { recursive: true });
+  await startNode(instance, node);
+  await awaitHealthy(instance, [node]);
+  await waitFor(
+    "the generation that was under way",
+    async () => {
+      const record = recordOf(await registry(instance, cluster), node);
+      return record.wgPubKey === base64((await self(node)).wg_pubkey) && (await self(node)).wg_generation >= before;
+    },
+    { timeoutMs: FOLLOW_MS },
+  );
+  await assertEverywhere((await self(node)).wg_generation);
+  await assertAllPing(instance, cluster, all);
+});

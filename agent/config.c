@@ -13,7 +13,8 @@
 #define VALUE_MAX 8192
 #define NAME_SHOWN_MAX 64
 
-static const char *const own_prefixes[] = {"AGENT_", "BUNDLER_", "GATEWAY_", "INDEXER_", "SPONSOR", "WG_"};
+static const char *const own_prefixes[] = {"AGENT_",   "BUNDLER_", "ENVELOPE_", "GATEWAY_",
+                                           "INDEXER_", "SPONSOR",  "WG_"};
 static const char *const foreign_names[] = {"WG_COLOR_MODE", "WG_ENDPOINT_RESOLUTION_RETRIES",
                                             "WG_HIDE_KEYS"};
 

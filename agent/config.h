@@ -2,9 +2,9 @@
  *
  * The environment wins over the file; an empty value counts as not given. Every value is checked before the
  * agent does anything. A name that the file may not hold, or that the environment holds with one of our
- * prefixes (AGENT_, BUNDLER_, GATEWAY_, INDEXER_, SPONSOR, WG_; the variables of wg(8) excepted), is refused:
- * a misspelt variable must not leave a default in force silently. Other variables of the environment are
- * somebody else's.
+ * prefixes (AGENT_, BUNDLER_, ENVELOPE_, GATEWAY_, INDEXER_, SPONSOR, WG_; the variables of wg(8) excepted),
+ * is refused: a misspelt variable must not leave a default in force silently. Other variables of the
+ * environment are somebody else's.
  */
 #ifndef AGENT_CONFIG_H
 #define AGENT_CONFIG_H
@@ -55,6 +55,8 @@ struct config {
     uint64_t indexer_sample; /* one push in so many is checked against RPC_URL */
     const char *gateway_domain;
     uint16_t gateway_port;
+    uint32_t
+        envelope_members_max; /* clusters of up to so many live members tell each other their endpoints */
     struct address member_contract;
     const char *dstack_endpoint; /* an absolute path of a unix socket, or a http:// URL */
     struct address entry_point;

@@ -71,6 +71,16 @@ static bool parse_sample(char *value, void *field, struct config *config)
     return parse_decimal(value, 1, 1000000, field);
 }
 
+static bool parse_envelope_members(char *value, void *field, struct config *config)
+{
+    (void)config;
+    uint64_t members;
+    if (!parse_decimal(value, 0, 1000, &members))
+        return false;
+    *(uint32_t *)field = (uint32_t)members;
+    return true;
+}
+
 static bool parse_port(char *value, void *field, struct config *config)
 {
     (void)config;
@@ -301,6 +311,8 @@ const struct config_variable config_variables[] = {
     {"GATEWAY_DOMAIN", NULL, false, FIELD(gateway_domain), parse_domain,
      "a domain name of at most 204 bytes"},
     {"GATEWAY_PORT", "443", false, FIELD(gateway_port), parse_port, PORT_ALLOWED},
+    {"ENVELOPE_MAX_MEMBERS", "32", false, FIELD(envelope_members_max), parse_envelope_members,
+     "0 (never tell the others where this node is) to 1000"},
     {"MEMBER_CONTRACT", NULL, false, FIELD(member_contract), parse_address, ADDRESS_ALLOWED},
     {"DSTACK_ENDPOINT", "/var/run/dstack.sock", false, FIELD(dstack_endpoint), parse_dstack_endpoint,
      SOCKET_ALLOWED " or a http:// URL"},

@@ -88,6 +88,10 @@ void announce_done(struct core *core)
 {
     if (!outbox_done(core, OUTBOX_SEND_ENVELOPE) || core->announce.target >= core->members.count)
         return;
+    if (core->members.self == CORE_NO_INDEX) { /* a reorganisation took our own record */
+        core->announce.known = false;
+        return;
+    }
     struct row *row = &core->members.rows[core->announce.target];
     if (!bytes32_equal(&row->errand.member_id, &row->record.member_id))
         return;

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent/core/announce.h"
 #include "agent/core/csk.h"
@@ -44,7 +45,11 @@ void core_free(struct core *core)
 
 void core_copy_text(char *out, size_t size, const char *text)
 {
-    snprintf(out, size, "%s", text ? text : "");
+    const size_t len = text ? strnlen(text, size - 1) : 0;
+
+    if (len != 0)
+        memmove(out, text, len);
+    out[len] = '\0';
 }
 
 void core_exit(struct core *core, int code, const char *format, ...)

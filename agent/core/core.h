@@ -529,6 +529,8 @@ struct core_status {
     uint8_t mesh_ip6[16];
     uint64_t block; /* of the newest registry state taken in whole, 0 before the first */
     uint64_t version;
+    uint64_t whole_reads;  /* of the registry's pages, the first one included */
+    uint64_t rollbacks;    /* reorganisations that undid changes of it */
     uint32_t members;      /* registry rows known, removed ones and this node included */
     uint32_t live_members; /* not removed, this node included */
     uint32_t refused_members;

@@ -219,6 +219,16 @@ bool liveness_converged(const struct core *core)
            liveness->seen == (uint64_t)(liveness->up - 1) * liveness->live;
 }
 
+/* A heartbeat is a datagram to everybody: the more there are, the longer does news wait. */
+static uint64_t liveness_hurry_ms(const struct core *core)
+{
+    const uint64_t hurry_ms = (uint64_t)core->members.wanted * LIVENESS_HURRY_PER_PEER_MS;
+
+    if (hurry_ms <= LIVENESS_HURRY_MS)
+        return LIVENESS_HURRY_MS;
+    return hurry_ms < LIVENESS_INTERVAL_MS ? hurry_ms : LIVENESS_INTERVAL_MS;
+}
+
 bool liveness_hears_us(const struct core *core, uint32_t index)
 {
     uint32_t self = core->members.self;
@@ -233,7 +243,7 @@ static uint64_t liveness_send_ms(const struct core *core)
 
     if (!liveness->listening || core->members.wanted == 0)
         return CORE_NEVER;
-    return liveness->sent_ms + (liveness->hurry ? LIVENESS_HURRY_MS : LIVENESS_INTERVAL_MS);
+    return liveness->sent_ms + (liveness->hurry ? liveness_hurry_ms(core) : LIVENESS_INTERVAL_MS);
 }
 
 static void liveness_listen(struct core *core)

@@ -9,7 +9,8 @@
 
 #define LIVENESS_INTERVAL_MS 2000
 #define LIVENESS_UP_MS (3 * LIVENESS_INTERVAL_MS)
-#define LIVENESS_HURRY_MS 250 /* at least between two heartbeats, when there is news */
+#define LIVENESS_HURRY_MS 250        /* at least between two heartbeats, when there is news, */
+#define LIVENESS_HURRY_PER_PEER_MS 2 /* or so much for each peer, and never more than the interval */
 /* A node that hears nobody at all takes itself for the whole live set only after this long: peers need a
  * moment to learn of it, and the side with the higher id dials after 15 s. */
 #define LIVENESS_ALONE_MS 20000

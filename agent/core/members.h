@@ -11,7 +11,8 @@ void members_release(struct members *members);
 
 /* Takes in what the registry says about row `index` <= count, for which there is room. False when the row
  * holds another member, as after a reorg: then this row and all behind it are removed, and the record is to
- * be given again once the shell has taken the actions that follow from that. */
+ * be given again once the shell has taken the actions that follow from that. The same member may be removed,
+ * and live again when a reorg took that back. */
 bool members_put(struct core *core, uint32_t index, const struct core_record *record);
 
 /* The index of the live member with this id, CORE_NO_INDEX when there is none. */

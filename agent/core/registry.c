@@ -163,6 +163,7 @@ static void registry_read_all(struct core *core)
 {
     journal_forget(core);
     core->registry.next = 0;
+    core->registry.whole_reads++;
     registry_read_pages(core);
 }
 
@@ -248,6 +249,7 @@ void registry_changes(struct core *core, const struct core_changes *changes)
         registry_finish(core);
         return;
     case JOURNAL_ROLLED_BACK: /* rows that came back are taken in once the shell has let the old ones go */
+        core->registry.rollbacks++;
         registry_read_target(core);
         return;
     case JOURNAL_BROKEN:

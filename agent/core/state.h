@@ -294,6 +294,8 @@ struct registry {
     struct core_chain_state known; /* valid when synced */
     struct core_chain_state target; /* being read */
     uint32_t next;                  /* row to read next */
+    uint64_t whole_reads;           /* of all pages, begun */
+    uint64_t rollbacks;             /* to before a reorganisation */
     uint32_t failures;
     uint64_t poll_ms;
     bool caught_up;      /* the indexer is: its pushes wake the polling */

@@ -313,6 +313,8 @@ void core_status(const struct core *core, struct core_status *out)
         .mesh_ip = core->node.mesh_ip,
         .block = core->registry.known.block,
         .version = core->registry.known.version,
+        .whole_reads = core->registry.whole_reads,
+        .rollbacks = core->registry.rollbacks,
         .members = members->count,
         .live_members = members->live,
         .refused_members = members->refused,

@@ -99,7 +99,9 @@ int message_receive(const struct invocation *invocation)
         if (answer.which_body != api_Response_message_event_tag)
             continue;
         (invocation->json ? show_message_json : show_message_text)(&answer.body.message_event);
-        caught_up = answer.body.message_event.kind == api_MessageEvent_Kind_CAUGHT_UP;
+        const api_MessageEvent_Kind kind = answer.body.message_event.kind;
+        caught_up = kind == api_MessageEvent_Kind_CAUGHT_UP ||
+                    (caught_up && kind != api_MessageEvent_Kind_ROLLED_BACK);
     }
     return EXIT_OK;
 }

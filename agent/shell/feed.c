@@ -165,11 +165,12 @@ static void on_read(void *user, const char *error)
     struct feed *feed = user;
     const struct cursor end = {.block = feed->target.block, .log_index = END_OF_BLOCK};
     feed->reading = false;
-    feed->run.block = feed->target.block;
     if (error) {
+        feed->at = feed->whole;
         wait_a_while(feed, error);
         return;
     }
+    feed->run.block = feed->target.block;
     if (feed->run.count != feed->target.count || !bytes32_equal(&feed->run.head, &feed->target.head)) {
         roll_back(feed, before(feed->at.block < feed->target.block ? feed->at.block : feed->target.block));
         wait_a_while(feed, "the logs do not lead to the inbox's head");

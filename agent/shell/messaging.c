@@ -24,6 +24,7 @@ struct messaging {
     struct event_base *base;
     const struct core *core;
     struct onchain *onchain;
+    struct endpoints *endpoints;
     struct api_server *api;
     struct courier *courier;
     struct archive *archive; /* once this node's record is known */
@@ -126,8 +127,7 @@ void messaging_send_oldest(struct messaging *messaging)
 
 /* ---- The inbox ---- */
 
-/* The archive of this node's messages; NULL before its record is known, or without memory. */
-static struct archive *open_archive(struct messaging *messaging)
+struct archive *messaging_archive(struct messaging *messaging)
 {
     struct core_status status;
     struct core_member self;
@@ -156,16 +156,25 @@ static void on_inbox_refusal(evutil_socket_t fd, short what, void *user)
     answer_read_failed(user, "out of memory, or too many requests under way");
 }
 
-/* What nobody can read is told here, once; subscribers do not see it. */
-static void check_readable(struct messaging *messaging, const struct archive_message *message)
+/* Returns 0, or why the envelope means nothing to this node. */
+static int open_envelope(struct messaging *messaging, const struct archive_message *message,
+                         struct am_err *err)
 {
     static struct envelope envelope;
+    int code = envelope_open(onchain_seed(messaging->onchain), message->ciphertext, message->ciphertext_len,
+                             &envelope, err);
+    if (code == 0 && envelope.kind == ENVELOPE_PROTOCOL)
+        code = endpoints_take(messaging->endpoints, &message->sender, envelope.payload, envelope.len, err);
+    secret_wipe(&envelope, sizeof(envelope));
+    return code;
+}
+
+/* What nobody can read is told here, once; subscribers do not see it. */
+static void take_envelope(struct messaging *messaging, const struct archive_message *message)
+{
     struct am_err err;
-    if (envelope_open(onchain_seed(messaging->onchain), message->ciphertext, message->ciphertext_len,
-                      &envelope, &err) == 0) {
-        secret_wipe(&envelope, sizeof(envelope));
+    if (open_envelope(messaging, message, &err) == 0)
         return;
-    }
     messaging->unreadable++;
     log_warn("message.unreadable", log_bytes("sender", message->sender.b, 32),
              log_bytes("envelope", message->envelope_id.b, 32), log_uint("block", message->block),
@@ -180,7 +189,7 @@ static void on_inbox_message(void *user, const struct archive_message *message)
         .envelope_id = message->envelope_id,
         .ciphertext_hash = keccak256(message->ciphertext, message->ciphertext_len),
     };
-    check_readable(messaging, message);
+    take_envelope(messaging, message);
     messaging->answer(messaging->user, &(struct core_event){.type = CORE_EVENT_INBOX_MESSAGES,
                                                             .inbox = {.items = &link, .len = 1}});
 }
@@ -196,7 +205,8 @@ static void on_inbox_read(void *user, const char *error)
 
 void messaging_read_inbox(struct messaging *messaging, uint64_t from, uint64_t to)
 {
-    struct archive *archive = open_archive(messaging);
+    struct archive *archive = messaging_archive(messaging);
+    endpoints_begin(messaging->endpoints);
     if (archive && !messaging->inbox)
         messaging->inbox = archive_reader_new(archive, ARCHIVE_RECEIVED);
     if (!messaging->inbox ||
@@ -222,7 +232,7 @@ static void start_feed(struct messaging *messaging, struct subscriber *subscribe
     const struct feed_services services = {
         .base = messaging->base,
         .core = messaging->core,
-        .archive = open_archive(messaging),
+        .archive = messaging_archive(messaging),
         .seed = onchain_seed(messaging->onchain),
         .tell = on_feed,
         .user = messaging,
@@ -279,18 +289,29 @@ const struct courier *messaging_courier(const struct messaging *messaging)
     return messaging->courier;
 }
 
+uint64_t messaging_unreadable(const struct messaging *messaging)
+{
+    return messaging->unreadable;
+}
+
 /* ---- Life ---- */
 
 struct messaging *messaging_new(struct event_base *base, const struct core *core, struct onchain *onchain,
-                                struct api_server *api, messaging_answer_fn answer, void *user)
+                                struct endpoints *endpoints, struct api_server *api,
+                                messaging_answer_fn answer, void *user)
 {
     static const struct courier_callbacks callbacks = {
         .answer = on_answer, .sent = on_sent, .given_up = on_given_up};
     struct messaging *messaging = calloc(1, sizeof(*messaging));
     if (!messaging)
         return NULL;
-    *messaging = (struct messaging){
-        .base = base, .core = core, .onchain = onchain, .api = api, .answer = answer, .user = user};
+    *messaging = (struct messaging){.base = base,
+                                    .core = core,
+                                    .onchain = onchain,
+                                    .endpoints = endpoints,
+                                    .api = api,
+                                    .answer = answer,
+                                    .user = user};
     messaging->courier = courier_new(base, onchain, &callbacks, messaging);
     messaging->inbox_refusal = evtimer_new(base, on_inbox_refusal, messaging);
     if (!messaging->courier || !messaging->inbox_refusal) {

@@ -4,6 +4,7 @@
 
 #include "agent/api/server.h"
 #include "agent/shell/courier.h"
+#include "agent/shell/endpoints.h"
 
 struct messaging;
 
@@ -13,7 +14,8 @@ typedef void (*messaging_answer_fn)(void *user, const struct core_event *event);
 
 /* All pointers outlive the result. NULL when memory is short. */
 struct messaging *messaging_new(struct event_base *base, const struct core *core, struct onchain *onchain,
-                                struct api_server *api, messaging_answer_fn answer, void *user);
+                                struct endpoints *endpoints, struct api_server *api,
+                                messaging_answer_fn answer, void *user);
 
 /* Before `onchain`, and after the server. NULL is allowed. */
 void messaging_free(struct messaging *messaging);
@@ -37,6 +39,12 @@ void messaging_read_inbox(struct messaging *messaging, uint64_t from, uint64_t t
 /* TELL_INBOX: subscribers get what is new. */
 void messaging_inbox_moved(struct messaging *messaging);
 
+/* The archive of this node's messages; NULL before its record is known, or without memory. */
+struct archive *messaging_archive(struct messaging *messaging);
+
 const struct courier *messaging_courier(const struct messaging *messaging);
+
+/* Envelopes to this node that could not be opened or made no sense, since the agent started. */
+uint64_t messaging_unreadable(const struct messaging *messaging);
 
 #endif

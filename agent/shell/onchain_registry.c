@@ -40,6 +40,8 @@ static void on_pinned_state(void *user, const struct chain_result *result)
         .inbox_count = state->inbox_count,
         .inbox_head = state->inbox_head,
     };
+    if (onchain->newest_block < onchain->state.block)
+        onchain->newest_block = onchain->state.block;
     answer_state(onchain);
 }
 
@@ -57,6 +59,16 @@ static void on_state_block(void *user, const struct chain_result *result)
                    &onchain->state_refused);
 }
 
+/* Whether the state that was told last will do again. One older than another, from an endpoint that lagged or
+ * before a reorganisation, is asked for its block each time. */
+static bool is_unchanged(const struct onchain *onchain, const struct cluster_state *state)
+{
+    const struct core_chain_state *told = &onchain->state;
+    return told->block != 0 && told->block >= onchain->newest_block && state->version == told->version &&
+           bytes32_equal(&state->head, &told->head) && bytes32_equal(&state->inbox_head, &told->inbox_head) &&
+           monotonic_ms() - onchain->state_ms < STATE_OLD_MS;
+}
+
 static void on_latest_state(void *user, const struct chain_result *result)
 {
     struct onchain *onchain = user;
@@ -64,10 +76,7 @@ static void on_latest_state(void *user, const struct chain_result *result)
         onchain_answer_read_failed(onchain, CORE_READ_STATE, result->error);
         return;
     }
-    const bool unchanged = onchain->state.block != 0 && result->state.version == onchain->state.version &&
-                           bytes32_equal(&result->state.head, &onchain->state.head) &&
-                           bytes32_equal(&result->state.inbox_head, &onchain->state.inbox_head);
-    if (unchanged && monotonic_ms() - onchain->state_ms < STATE_OLD_MS)
+    if (is_unchanged(onchain, &result->state))
         answer_state(onchain);
     else
         onchain_expect(onchain, chain_read_block(onchain->node, on_state_block, onchain),
@@ -80,6 +89,13 @@ void onchain_read_state(struct onchain *onchain)
                    chain_read_state(onchain->node, &onchain->identity.cluster, &onchain->identity.member_id,
                                     NULL, on_latest_state, onchain),
                    &onchain->state_refused);
+}
+
+/* What belongs to the state could not be read: its block may be gone, so the next state gets another one. */
+static void answer_rest_failed(struct onchain *onchain, enum core_read what, const char *text)
+{
+    onchain->state.block = 0;
+    onchain_answer_read_failed(onchain, what, text);
 }
 
 /* ---- Pages ---- */
@@ -117,7 +133,7 @@ static void on_page(void *user, const struct chain_result *result)
 {
     struct onchain *onchain = user;
     if (result->code != 0) {
-        onchain_answer_read_failed(onchain, CORE_READ_PAGE, result->error);
+        answer_rest_failed(onchain, CORE_READ_PAGE, result->error);
         return;
     }
     keep_page(onchain, &result->page);
@@ -154,7 +170,7 @@ static void changes_arrived(struct onchain *onchain)
     if (--onchain->changes_due > 0)
         return;
     if (onchain->changes_err.code)
-        onchain_answer_read_failed(onchain, CORE_READ_CHANGES, onchain->changes_err.text);
+        answer_rest_failed(onchain, CORE_READ_CHANGES, onchain->changes_err.text);
     else
         onchain_answer(onchain, &(struct core_event){.type = CORE_EVENT_CHANGES,
                                                      .changes = {.items = onchain->changes,

@@ -21,6 +21,7 @@ struct onchain {
     struct secret *wireguard;               /* in use; NULL: generation 0, which is among `keys` */
     struct core_self self;                  /* READ_SELF in progress */
     struct core_chain_state state;          /* the last one told */
+    uint64_t newest_block;                  /* of all that were told */
     uint64_t state_ms;                      /* when it was read */
     struct chain_block block;               /* READ_STATE in progress: the block it is pinned to */
     uint32_t page_offset;                   /* READ_PAGE in progress */

@@ -12,6 +12,7 @@
 #include "agent/indexer/subscription.h"
 #include "agent/log.h"
 #include "agent/memory.h"
+#include "agent/shell/endpoints.h"
 #include "agent/shell/mesh.h"
 #include "agent/shell/messaging.h"
 #include "agent/shell/onchain.h"
@@ -32,6 +33,7 @@ struct shell {
     struct transport *transport;
     struct vault *vault;
     struct mesh *mesh;
+    struct endpoints *endpoints;
     struct messaging *messaging;
     struct subscription *subscription;
     struct api_server *api;
@@ -115,7 +117,9 @@ static void do_set_stream_peer(struct shell *shell, const struct core_action *ac
         .ed25519_pubkey = member.record.ed25519_pubkey,
     };
     const int code = transport_set_peer(shell->transport, &peer);
-    if (code != 0)
+    if (code == 0)
+        endpoints_apply(shell->endpoints, shell->transport, action->index);
+    else
         log_error("transport.peer_refused", log_uint("index", action->index),
                   log_text("error", am_error_name(code)));
 }
@@ -179,7 +183,18 @@ static void do_read_inbox(struct shell *shell, const struct core_action *action)
 static void tell_inbox(struct shell *shell, const struct core_action *action)
 {
     (void)action;
+    endpoints_commit(shell->endpoints, shell->transport);
     messaging_inbox_moved(shell->messaging);
+}
+
+static void do_read_sent(struct shell *shell, const struct core_action *action)
+{
+    endpoints_read_sent(shell->endpoints, messaging_archive(shell->messaging), action->sent_to);
+}
+
+static void do_send_envelope(struct shell *shell, const struct core_action *action)
+{
+    endpoints_send(shell->endpoints, action->envelope.index, action->envelope.issued_ms);
 }
 
 static void tell_csk(struct shell *shell, const struct core_action *action)
@@ -260,6 +275,8 @@ static void (*const handlers[])(struct shell *, const struct core_action *) = {
     [CORE_DO_SEND_MESSAGE] = do_send_message,
     [CORE_DO_READ_INBOX] = do_read_inbox,
     [CORE_DO_PUBLISH_WG_KEY] = do_publish_wg_key,
+    [CORE_DO_READ_SENT] = do_read_sent,
+    [CORE_DO_SEND_ENVELOPE] = do_send_envelope,
     [CORE_TELL_PEER] = tell_peer,
     [CORE_TELL_REFUSED] = tell_refused,
     [CORE_TELL_CSK] = tell_csk,
@@ -483,9 +500,21 @@ static void rotate(void *user)
 
 /* ---- Life ---- */
 
+static struct bytes32 envelope_id(void *user, const struct bytes32 *recipient, uint64_t issued_ms)
+{
+    return endpoints_envelope_id(((struct shell *)user)->endpoints, recipient, issued_ms);
+}
+
+/* Without a gateway the node has no endpoint to tell, but may be told others'. */
 static bool open_core(struct shell *shell)
 {
-    struct core_config config = {.can_dial = shell->config->gateway_domain != NULL};
+    const bool has_gateway = shell->config->gateway_domain;
+    struct core_config config = {
+        .can_dial = has_gateway || shell->config->envelope_members_max > 0,
+        .envelope_members_max = shell->config->envelope_members_max,
+        .envelope_id = has_gateway ? envelope_id : NULL,
+        .user = shell,
+    };
     randombytes_buf(&config.seed, sizeof(config.seed));
     shell->core = core_new(&config);
     shell->deadline = evtimer_new(shell->base, on_deadline, shell);
@@ -541,7 +570,12 @@ static int open_mesh(struct shell *shell, struct am_err *err)
     if (shell->vault)
         shell->mesh = mesh_new(shell->base, shell->core, shell->onchain, shell->vault, on_answer, shell);
     shell->views.vault = shell->vault;
-    shell->messaging = messaging_new(shell->base, shell->core, shell->onchain, shell->api, on_answer, shell);
+    shell->endpoints =
+        endpoints_new(shell->base, shell->config, shell->core, shell->onchain, on_answer, shell);
+    if (shell->endpoints)
+        shell->messaging = messaging_new(shell->base, shell->core, shell->onchain, shell->endpoints,
+                                         shell->api, on_answer, shell);
+    shell->views.endpoints = shell->endpoints;
     shell->views.mesh = shell->mesh;
     shell->views.messaging = shell->messaging;
     return shell->mesh && shell->messaging ? 0 : am_fail(err, -ENOMEM, "out of memory");
@@ -604,6 +638,7 @@ void shell_free(struct shell *shell)
     transport_free(shell->transport);
     mesh_free(shell->mesh);
     vault_free(shell->vault);
+    endpoints_free(shell->endpoints);
     messaging_free(shell->messaging);
     onchain_free(shell->onchain);
     free_event(shell->watch);

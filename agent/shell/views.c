@@ -5,6 +5,7 @@
 
 #include "agent/confine.h"
 #include "agent/indexer/subscription.h"
+#include "agent/shell/endpoints.h"
 #include "agent/shell/explain.h"
 #include "agent/shell/history.h"
 #include "agent/shell/mesh.h"
@@ -382,6 +383,16 @@ static void add_mesh_metrics(struct http_metrics *metrics, const struct mesh_cou
                      "Peers that gave a key other than the committed one.", counters->keys_false);
 }
 
+static void add_endpoint_metrics(struct http_metrics *metrics, const struct endpoints_counters *counters)
+{
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_endpoints_sent_total",
+                     "Envelopes that told a member this node's endpoint.", counters->sent);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_endpoints_failed_total",
+                     "Attempts to send such an envelope that failed.", counters->failed);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_endpoints_received_total",
+                     "Endpoints of members taken from the inbox.", counters->received);
+}
+
 static void add_message_metrics(struct http_metrics *metrics, const struct courier_counters *counters)
 {
     http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_messages_waiting",
@@ -414,6 +425,10 @@ static void add_metrics(void *user, struct http_metrics *metrics)
                      status.streams);
     http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_registry_block",
                      "Block at which the registry was read last.", status.block);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_registry_whole_reads_total",
+                     "Reads of all pages of the registry instead of its events.", status.whole_reads);
+    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_registry_rollbacks_total",
+                     "Reorganisations that undid changes of the registry.", status.rollbacks);
     http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_chain_failing",
                      "1 while the last read of the chain failed.", status.chain_error[0] != '\0');
     http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_device_failed_edits",
@@ -445,6 +460,17 @@ static void add_metrics(void *user, struct http_metrics *metrics)
         struct courier_counters counters;
         courier_counters(messaging_courier(views->messaging), &counters);
         add_message_metrics(metrics, &counters);
+        http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_messages_unreadable_total",
+                         "Envelopes to this node that could not be opened or made no sense.",
+                         messaging_unreadable(views->messaging));
+        http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_inbox_failing",
+                         "1 while the inbox can not be read, or what is read is not what the chain says.",
+                         status.inbox_error[0] != '\0');
+    }
+    if (views->endpoints) {
+        struct endpoints_counters counters;
+        endpoints_counters(views->endpoints, &counters);
+        add_endpoint_metrics(metrics, &counters);
     }
 }
 

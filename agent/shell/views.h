@@ -6,6 +6,7 @@
 #include "agent/core/core.h"
 #include "agent/http.h"
 
+struct endpoints;
 struct history;
 struct mesh;
 struct messaging;
@@ -22,6 +23,7 @@ struct views {
     const struct rpc *rpc;
     const struct mesh *mesh;
     struct messaging *messaging;
+    const struct endpoints *endpoints;
     const struct vault *vault;
     const struct subscription *subscription;
     uint64_t started_ms;        /* of the core's clock */

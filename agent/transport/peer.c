@@ -34,7 +34,19 @@ struct peer *peer_new(const struct transport_peer *info)
 void peer_free(struct peer *peer)
 {
     tls_ticket_clear(&peer->ticket);
+    free(atomic_load(&peer->offered));
+    free(peer->endpoint);
     free(peer);
+}
+
+int peer_offer_endpoint(struct peer *peer, const struct peer_endpoint *endpoint)
+{
+    struct peer_endpoint *copy = malloc(sizeof(*copy));
+    if (!copy)
+        return -ENOMEM;
+    *copy = *endpoint;
+    free(atomic_exchange(&peer->offered, copy));
+    return 0;
 }
 
 bool peer_is(const struct peer *peer, const struct transport_peer *info)
@@ -205,9 +217,21 @@ void peer_adopt_stream(struct peer *peer, struct stream *stream)
         peer_take_stream(peer, stream);
 }
 
+static bool peer_has_endpoint(const struct peer *peer)
+{
+    return peer->endpoint && peer->endpoint->host[0];
+}
+
+/* Returns 0, or -EINVAL when there is no name to dial. */
 static int peer_host_name(const struct peer *peer, char out[TRANSPORT_HOST_SIZE])
 {
     const struct peer_host *host = peer->host;
+    if (peer_has_endpoint(peer)) {
+        memcpy(out, peer->endpoint->host, TRANSPORT_HOST_SIZE);
+        return 0;
+    }
+    if (!host->gateway_domain[0])
+        return -EINVAL;
     return transport_host_name(&peer->info.member_contract, host->ingress_port, host->gateway_domain, out);
 }
 
@@ -231,12 +255,19 @@ static void peer_start_dial(struct peer *peer)
 {
     struct peer_host *host = peer->host;
     char name[TRANSPORT_HOST_SIZE];
-    if (!host->gateway_domain[0] || peer_host_name(peer, name)) {
-        peer_report(peer, MAIL_DIAL_FAILED, "no gateway domain is configured");
+    struct peer_endpoint *offered = atomic_exchange(&peer->offered, NULL);
+    if (offered) {
+        free(peer->endpoint);
+        peer->endpoint = offered;
+    }
+    if (peer_host_name(peer, name)) {
+        peer_report(peer, MAIL_DIAL_FAILED,
+                    "no gateway domain is configured, and the peer has told no endpoint");
         return;
     }
-    peer->dial = dial_start(host->streams.base, resolver_dns(host->resolver), name, host->gateway_port,
-                            peer->dials++, on_dialed, peer);
+    const uint16_t port = peer_has_endpoint(peer) ? peer->endpoint->port : host->gateway_port;
+    peer->dial = dial_start(host->streams.base, resolver_dns(host->resolver), name, port, peer->dials++,
+                            on_dialed, peer);
     if (!peer->dial)
         peer_report(peer, MAIL_DIAL_FAILED, "out of memory");
 }

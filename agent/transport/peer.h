@@ -49,8 +49,15 @@ struct peer_counters {
     _Atomic uint32_t rtt_us;
 };
 
+/* Where a peer wants to be dialed; an empty host is the gateway's usual name and port. */
+struct peer_endpoint {
+    char host[TRANSPORT_HOST_SIZE];
+    uint16_t port;
+};
+
 struct peer {
-    struct transport_peer info; /* constant */
+    struct transport_peer info;              /* constant */
+    _Atomic(struct peer_endpoint *) offered; /* by the control thread, until the worker takes it; owned */
     struct mail mail;
     struct peer_counters counters;
 
@@ -60,8 +67,9 @@ struct peer {
     struct stream *draining;
     struct stream *dialing; /* handshake or preface of our dial; exclusive with `dial` */
     struct dial *dial;
-    struct tls_ticket ticket; /* of the last stream that we dialed */
-    bool dial_due;            /* in dials_due; exclusive with `dial` and `dialing` */
+    struct peer_endpoint *endpoint; /* for dials; NULL: as usual */
+    struct tls_ticket ticket;       /* of the last stream that we dialed */
+    bool dial_due;                  /* in dials_due; exclusive with `dial` and `dialing` */
     TAILQ_ENTRY(peer) due_link;
     unsigned dials;
     uint64_t current_since_ms;
@@ -71,6 +79,9 @@ struct peer {
 /* On the control thread; NULL without memory. peer_free wants a peer without streams. */
 struct peer *peer_new(const struct transport_peer *info);
 void peer_free(struct peer *peer);
+
+/* On the control thread: where the next dials go. Returns 0 or -ENOMEM. */
+int peer_offer_endpoint(struct peer *peer, const struct peer_endpoint *endpoint);
 
 /* Whether it is this member, with this key and contract. On either thread. */
 bool peer_is(const struct peer *peer, const struct transport_peer *info);

@@ -240,6 +240,19 @@ int transport_set_peer(struct transport *transport, const struct transport_peer 
     return rc;
 }
 
+int transport_set_endpoint(struct transport *transport, uint32_t index, const char *host, uint16_t port)
+{
+    struct peer *peer = transport_peer_at(transport, index);
+    struct peer_endpoint endpoint = {.port = port};
+    if (!peer)
+        return -ENOENT;
+    if (host && strlen(host) >= sizeof(endpoint.host))
+        return -EINVAL;
+    if (host)
+        memcpy(endpoint.host, host, strlen(host));
+    return peer_offer_endpoint(peer, &endpoint);
+}
+
 void transport_remove_peer(struct transport *transport, uint32_t index)
 {
     struct peer *peer = transport_peer_at(transport, index);

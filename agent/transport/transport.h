@@ -33,7 +33,7 @@ struct transport_config {
     struct address cluster;
     struct bytes32 member_id;   /* of this node */
     const struct secret *seed;  /* this node's Ed25519 seed; stays the caller's, must outlive the transport */
-    const char *gateway_domain; /* "gw.example.net"; NULL: dials fail, the ingress works */
+    const char *gateway_domain; /* "gw.example.net"; NULL: only peers with an endpoint are dialed */
     uint16_t gateway_port;      /* TRANSPORT_GATEWAY_PORT */
     const char *ingress_address; /* numeric address to listen on; NULL: every IPv4 address */
     uint16_t ingress_port;   /* TRANSPORT_INGRESS_PORT, the same on all members: it is in their host names */
@@ -99,6 +99,11 @@ void transport_free(struct transport *transport);
  * its streams when nothing differs and loses them, and its counters, when anything does. Returns 0, -EINVAL
  * for an index out of range, -ENOMEM. */
 int transport_set_peer(struct transport *transport, const struct transport_peer *info);
+
+/* Where the next dials to a peer go; its streams stay. `host` NULL: where they go by themselves, the name
+ * that follows from its contract, at the gateway's port. Returns 0, -ENOENT, -EINVAL for a host that is too
+ * long, or -ENOMEM. */
+int transport_set_endpoint(struct transport *transport, uint32_t index, const char *host, uint16_t port);
 
 /* Forgets a member and closes its streams. An unknown index is ignored. */
 void transport_remove_peer(struct transport *transport, uint32_t index);

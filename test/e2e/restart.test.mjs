@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { runInNode, startNode, stopNode } from "../devnet/lib/node.mjs";
 import { awaitHealthy } from "../devnet/lib/up.mjs";
 import { INTERFACE, assertAllPing, assertDeviceAgrees } from "./lib/checks.mjs";
+import { awaitAllTold } from "./lib/envelopes.mjs";
 import { cluster, instance, nodes } from "./lib/mesh.mjs";
 import { accountNonce, readCluster } from "./lib/witness.mjs";
 
@@ -27,6 +28,7 @@ for (const [how, signal] of [
   ["by force", "KILL"],
 ]) {
   test(`restart: an agent that ended ${how} re-uses its registration and its device`, async () => {
+    await awaitAllTold();
     const before = { ...(await writes()), device: await deviceNumber() };
     await stopNode(instance, node, signal);
     assert.equal(await deviceNumber(), before.device, "the device stays when the agent goes");

@@ -14,6 +14,7 @@ const SCENARIOS = [
   "gateway",
   "join",
   "witness",
+  "endpoint",
   "message",
   "sponsor",
   "policy",

@@ -16,13 +16,14 @@ import {
   registry,
   removeMember,
 } from "../e2e/lib/checks.mjs";
+import { awaitAllTold } from "../e2e/lib/envelopes.mjs";
 import { cluster, instance, nodes, recordFigure } from "../e2e/lib/mesh.mjs";
 import { accountNonce } from "../e2e/lib/witness.mjs";
 
-const DEVICE_CHECK_MS = 300_000; // an emulated processor
+const DEVICE_CHECK_MS = 600_000; // an emulated processor
 const SEEN_MS = 90_000;
 const DEAD_MS = 5_000;
-const PINGS = 45; // one a second: for longer than the agent needs to come back
+const PINGS = 60; // one a second: for longer than the agent needs to come back
 
 test("kernel: the reconciler drives a kernel device", async () => {
   const report = await runInNode(instance, nodes()[0], ["device_check", "kernel"], {
@@ -70,6 +71,7 @@ test("kernel: the guests are a mesh, with one key", async () => {
 
 test("kernel: what runs between two guests outlasts an agent that ends by force", async () => {
   const [node, other] = nodes();
+  await awaitAllTold();
   const before = await stateOf(node);
   const { meshIpv4 } = recordOf(await registry(instance, cluster), node);
   const pinging = runInNode(instance, other, ["ping", "-i", "1", "-c", String(PINGS), meshIpv4], {

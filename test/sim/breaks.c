@@ -23,6 +23,8 @@ static const struct {
     [BREAK_GATEWAY_GONE] = {"the gateway never comes back", "not healed"},
     [BREAK_STALE_RPC] = {"the RPC stays where it was", "live members of"},
     [BREAK_LATE_CLOCK] = {"the clock is behind the timers", "deadline does not move"},
+    [BREAK_LOST_MAIL] = {"logs are missing from inboxes", "messages"},
+    [BREAK_FORGED_SENT] = {"sent endpoints are read as others", "pays twice"},
     [BREAK_SMALL_CAPS] = {"the caps are a sixteenth", "outgrows a bound"},
 };
 

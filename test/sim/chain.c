@@ -196,6 +196,20 @@ size_t chain_rows_at(const struct chain *chain, uint64_t block, struct core_reco
     return len;
 }
 
+bool chain_is_live(const struct chain *chain, const struct bytes32 *member_id)
+{
+    bool live = false;
+
+    for (size_t i = 0; i < chain->len; i++) {
+        const struct core_change *event = &chain->changes[i].event;
+        if (event->type == CORE_CHANGE_REGISTERED && bytes32_equal(&event->registered.member_id, member_id))
+            live = true;
+        if (event->type == CORE_CHANGE_REMOVED && bytes32_equal(&event->removed, member_id))
+            live = false;
+    }
+    return live;
+}
+
 bool chain_find(const struct chain *chain, uint64_t block, const struct address *contract,
                 struct core_record *out)
 {

@@ -73,6 +73,9 @@ size_t chain_changes_in(const struct chain *chain, uint64_t from, uint64_t to, s
 /* Rows at a block, at most `capacity`; returns their number. */
 size_t chain_rows_at(const struct chain *chain, uint64_t block, struct core_record *rows, size_t capacity);
 
+/* Whether the member is registered and not removed. */
+bool chain_is_live(const struct chain *chain, const struct bytes32 *member_id);
+
 /* The record of a contract at a block; false when there is none. */
 bool chain_find(const struct chain *chain, uint64_t block, const struct address *contract,
                 struct core_record *out);

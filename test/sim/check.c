@@ -1,6 +1,7 @@
 /* What must hold after every event of every node. Each check is shown to notice what it is for (breaks.c). */
 #include "test/sim/world.h"
 
+#include "agent/core/liveness.h"
 #include "agent/core/state.h" /* the bounds are those of its tables */
 
 #define CHECK_PATIENCE_MS 15000
@@ -43,7 +44,7 @@ static void check_operation(struct world *world, uint32_t n, const struct core_a
     const struct sim_node *node = &world->nodes[n];
     struct core_record record;
 
-    if (node->registering || node->committing)
+    if (node->operating)
         world_fail(world, n, "wants a UserOperation while it awaits another");
     if (action->type == CORE_DO_REGISTER && node->has_receipt &&
         chain_find(&world->chain, UINT64_MAX, &node->identity.member_contract, &record))
@@ -59,6 +60,8 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
     switch (action->type) {
     case CORE_DO_REGISTER:
     case CORE_DO_COMMIT_CSK:
+    case CORE_DO_SEND_ENVELOPE:
+    case CORE_DO_SEND_MESSAGE:
     case CORE_DO_PUBLISH_WG_KEY:
         check_operation(world, n, action);
         return;
@@ -82,10 +85,8 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
     case CORE_DO_LOAD_CSK:
     case CORE_DO_DERIVE_CSK:
     case CORE_DO_READ_SENT:
-    case CORE_DO_SEND_ENVELOPE:
     case CORE_DO_READ_INBOX:
     case CORE_TELL_INBOX:
-    case CORE_DO_SEND_MESSAGE:
     case CORE_DO_SEND_HEARTBEAT:
     case CORE_DO_READ_IDENTITY:
     case CORE_DO_READ_SELF:
@@ -101,17 +102,16 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
     }
 }
 
-/* A peer is a member that the chain has, or had on a fork, and that was not removed by what the node knows.
- */
-static void check_peer(struct world *world, uint32_t n, const struct core_desired_peer *peer)
+/* A peer is a member that the chain has, or had on a fork. */
+static void check_peer(struct world *world, uint32_t n, const struct core_desired_peer *peer,
+                       uint64_t removed)
 {
     const struct sim_node *node = &world->nodes[n];
     const struct chain_member *member = chain_ever(&world->chain, peer->mesh_ip);
-    const uint64_t known = node->core->registry.known.block;
 
     if (!member || !rotate_is_one(&peer->wg_pubkey, &member->wg_pubkey))
         world_fail(world, n, "wants a peer that the chain never had");
-    else if (member->removed < known && known != node->misled_block)
+    else if (member->removed <= removed)
         world_fail(world, n, "wants a peer that was removed in block %llu",
                    (unsigned long long)member->removed);
     if (rotate_is_one(&peer->wg_pubkey, &node->identity.wg_pubkey) || peer->mesh_ip == node->mesh_ip)
@@ -120,16 +120,29 @@ static void check_peer(struct world *world, uint32_t n, const struct core_desire
         world_fail(world, n, "wants member %u on the device but not on the transport", peer->index);
 }
 
+/* The block whose registry the node has: what its RPC told it is of the chain, and is taken in whole. 0 when
+ * it is under way or was told something else. */
+static uint64_t check_block(const struct world *world, const struct registry *registry)
+{
+    struct core_chain_state state;
+
+    chain_state_at(&world->chain, registry->known.block, &state);
+    return registry->clean && registry->intake == INTAKE_IDLE && state.version == registry->known.version &&
+                   bytes32_equal(&state.head, &registry->known.head)
+               ? registry->known.block
+               : 0;
+}
+
 static void check_peers(struct world *world, uint32_t n)
 {
     const struct core *core = world->nodes[n].core;
+    const uint64_t block = check_block(world, &core->registry);
     struct core_desired_peer peer;
     uint32_t peers = 0;
 
     for (uint32_t cursor = 0; core_next_desired_peer(core, &cursor, &peer); peers++)
-        check_peer(world, n, &peer);
-    if (core->registry.clean && core->registry.intake == INTAKE_IDLE &&
-        core->members.count != core->registry.known.members)
+        check_peer(world, n, &peer, block);
+    if (block != 0 && core->members.count != core->registry.known.members)
         world_fail(world, n, "has %u rows of a registry of %llu", core->members.count,
                    (unsigned long long)core->registry.known.members);
     if (peers != core_desired_peers(core))
@@ -182,21 +195,24 @@ static void check_first_convergence(struct world *world, uint32_t n)
     }
 }
 
-static void check_health(struct world *world, uint32_t n, const struct core_status *status)
+static void check_health(struct world *world, uint32_t n)
 {
     struct sim_node *node = &world->nodes[n];
+    const struct core *core = node->core;
+    const struct csk *csk = &core->csk;
+    const bool healthy = core->node.phase == CORE_PHASE_HEALTHY;
 
-    if (status->first_converged && !node->converged_once)
+    if (core->node.first_converged && !node->converged_once)
         check_first_convergence(world, n);
-    node->converged_once = status->first_converged;
-    node->settled = status->phase == CORE_PHASE_HEALTHY && status->converged && !status->csk_chain_open &&
-                    status->csk_generation == status->csk_chain_generation;
-    if (status->phase != CORE_PHASE_HEALTHY)
+    node->converged_once = core->node.first_converged;
+    node->settled = healthy && liveness_converged(core) && csk->is_held &&
+                    csk->held.generation == core->registry.known.csk_generation &&
+                    bytes32_equal(&csk->held.commitment, &core->registry.known.csk_commitment);
+    if (!healthy)
         return;
-    if (!status->first_converged)
+    if (!core->node.first_converged)
         world_fail(world, n, "is healthy and has never converged");
-    if (!status->csk_held ||
-        !chain_was_committed(&world->chain, status->csk_generation, &status->csk_commitment))
+    if (!csk->is_held || !chain_was_committed(&world->chain, csk->held.generation, &csk->held.commitment))
         world_fail(world, n, "is healthy without a key that was committed to");
 }
 
@@ -247,19 +263,21 @@ static void check_texts(struct world *world, uint32_t n, const struct core_statu
 
 void check_node(struct world *world, uint32_t n, uint32_t actions)
 {
+    struct sim_node *node = &world->nodes[n];
     struct core_status status;
 
-    core_status(world->nodes[n].core, &status);
-    check_health(world, n, &status);
+    check_health(world, n);
     check_bounds(world, n, actions);
+    if (actions == 0 && ++node->unchecked < CHECK_ALL_STEPS + node->core->members.used)
+        return;
+    node->unchecked = 0;
+    core_status(node->core, &status);
     if (status.up_peers > status.peers || status.streams > status.peers ||
         status.live_members > status.members)
         world_fail(world, n, "has more peers up than peers");
-    if (actions != 0 || world->nodes[n].steps % CHECK_ALL_STEPS == 0) {
-        check_texts(world, n, &status);
-        check_peers(world, n);
-    }
-    if (world->now_ms >= world->faults.quiet_ms + SIM_HEAL_MS && world->nodes[n].settled)
+    check_texts(world, n, &status);
+    check_peers(world, n);
+    if (world->now_ms >= world->faults.quiet_ms + SIM_HEAL_MS && node->settled)
         check_calm(world, n, &status);
 }
 
@@ -267,4 +285,5 @@ void check_end(struct world *world)
 {
     if (world->chain.writes < world->nodes_len)
         world_fail(world, SIM_NOBODY, "only %llu registrations", (unsigned long long)world->chain.writes);
+    mail_check(world);
 }

@@ -154,6 +154,7 @@ static void faults_reorganise(struct world *world)
     uint64_t depth = rng_between(&world->rng, 1, 8);
 
     world_say(world, SIM_NOBODY, "reorg of %llu blocks", (unsigned long long)depth);
+    mail_reorganise(world, block > depth ? block - depth : 0, block);
     if (chain_reorganise(&world->chain, block > depth ? block - depth : 0, block))
         world->reordered_ms = world->now_ms;
 }
@@ -191,6 +192,13 @@ static void faults_remove(struct world *world)
     chain_remove(&world->chain, world_block(world), &node->identity.member_id);
     node->removed = true;
     world->removed++;
+}
+
+static void faults_write(struct world *world)
+{
+    const uint32_t n = faults_some_node(world);
+
+    mail_write(world, n, faults_some_node(world));
 }
 
 /* A member whose node never runs joins, and is removed some time later. */
@@ -247,7 +255,8 @@ void faults_strike(struct world *world)
         faults_restart,     faults_restart,       faults_reboot, faults_freeze,     faults_clock,
         faults_partition,   faults_partition,     faults_rpc,    faults_guest,      faults_disk,
         faults_gateway,     faults_gateway_storm, faults_ghost,  faults_reorganise, faults_tamper,
-        faults_kill_stream, faults_kill_stream,   faults_remove, faults_rotate,
+        faults_kill_stream, faults_kill_stream,   faults_remove, faults_write,      faults_write,
+        faults_rotate,
     };
 
     if (world_quiet(world)) {

@@ -41,7 +41,7 @@ static void mesh_hear(struct world *world, uint32_t n, uint32_t sender, const st
     struct sim_node *node = &world->nodes[n];
     struct core_event event = {.type = CORE_EVENT_HEARTBEAT, .heartbeat = beat->heartbeat};
 
-    event.heartbeat.index = core_find_peer(node->core, world->nodes[sender].mesh_ip);
+    event.heartbeat.index = node->index_of[sender];
     if (event.heartbeat.index == CORE_NO_INDEX)
         return;
     if (world->broken == BREAK_FORGED_VIEWS) {

@@ -2,7 +2,6 @@
  * are those that an honest majority or the answer itself gives away; a consistent lie is beyond a node. */
 #include <stdlib.h>
 
-#include "agent/core/state.h"
 #include "test/sim/world.h"
 
 #define RPC_GUEST_SLOW_MS 20000 /* the longest that an exchange with the guest agent may take */
@@ -102,25 +101,18 @@ static void rpc_lie_about_state(struct world *world, struct core_chain_state *st
 
 static void rpc_answer_state(struct world *world, const struct happening *happening)
 {
-    struct sim_node *node = &world->nodes[happening->node];
     struct core_event event = {.type = CORE_EVENT_CHAIN_STATE};
     const char *failure = rpc_failure(world, happening->node);
-    const bool lies = world_chance(world, world->faults.rpc_lie_pct);
 
     if (failure) {
         rpc_step_failed(world, happening->node, CORE_READ_STATE, failure);
         return;
     }
     chain_state_at(&world->chain, happening->block, &event.chain);
-    const uint64_t misled_before = node->misled_block;
-    if (lies) {
+    if (world_chance(world, world->faults.rpc_lie_pct))
         rpc_lie_about_state(world, &event.chain);
-        node->misled_block = event.chain.block;
-    }
+    mail_state_at(world, happening->node, &event.chain);
     shell_step(world, happening->node, &event);
-    if (node->core && node->core->registry.known.block != event.chain.block &&
-        node->core->registry.target.block != event.chain.block)
-        node->misled_block = misled_before; /* it did not believe it */
 }
 
 /* A row short, or of another length of the registry. */
@@ -219,6 +211,20 @@ static void rpc_answer_changes(struct world *world, const struct happening *happ
     free(rows);
 }
 
+static void rpc_answer_mail(struct world *world, const struct happening *happening)
+{
+    const struct core_action *action = &happening->action;
+    const bool inbox = action->type == CORE_DO_READ_INBOX;
+    const char *failure = rpc_failure(world, happening->node);
+
+    if (failure)
+        rpc_step_failed(world, happening->node, inbox ? CORE_READ_INBOX : CORE_READ_SENT, failure);
+    else if (inbox)
+        mail_read_inbox(world, happening->node, action->inbox.from, action->inbox.to);
+    else
+        mail_read_sent(world, happening->node, action->sent_to);
+}
+
 void rpc_answer(struct world *world, const struct happening *happening)
 {
     const enum core_action_type type = happening->action.type;
@@ -227,6 +233,8 @@ void rpc_answer(struct world *world, const struct happening *happening)
         rpc_answer_identity(world, happening);
     } else if (type == CORE_DO_READ_SELF) {
         rpc_answer_self(world, happening);
+    } else if (type == CORE_DO_READ_INBOX || type == CORE_DO_READ_SENT) {
+        rpc_answer_mail(world, happening);
     } else {
         world->nodes[happening->node].reading = world->broken == BREAK_READ_TWICE;
         if (type == CORE_DO_READ_STATE)

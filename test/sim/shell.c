@@ -54,16 +54,42 @@ static void shell_exit(struct world *world, uint32_t n, const char *text)
         world_fail(world, n, "exits: %s", text);
 }
 
+/* What the core tells; false when it asks for something. */
+static bool shell_hear(struct world *world, uint32_t n, const struct core_action *action)
+{
+    if (action->type == CORE_TELL_PHASE) {
+        check_outgoing(world, n, "its log", action->phase.text, strlen(action->phase.text));
+        world_say(world, n, "%s %s", core_phase_name(action->phase.phase), action->phase.text);
+    } else if (action->type == CORE_TELL_PEER) {
+        world_say(world, n, "member %u %s", action->peer.index, core_peer_event_name(action->peer.event));
+    } else if (action->type == CORE_TELL_CSK) {
+        keys_keep(world, n, &action->csk);
+    } else if (action->type == CORE_TELL_REFUSED) {
+        shell_refused(world, n, action->index);
+    } else if (action->type == CORE_TELL_WITHHELD) {
+        world_fail(world, n, "accuses an indexer that it does not have");
+    } else if (action->type == CORE_TELL_EXIT) {
+        shell_exit(world, n, action->exit.text);
+    } else {
+        return action->type == CORE_TELL_INBOX;
+    }
+    return true;
+}
+
 static void shell_perform(struct world *world, uint32_t n, const struct core_action *action)
 {
     struct sim_node *node = &world->nodes[n];
 
+    if (shell_hear(world, n, action))
+        return;
     switch (action->type) {
     case CORE_DO_READ_SELF:
     case CORE_DO_READ_STATE:
     case CORE_DO_READ_CHANGES:
     case CORE_DO_READ_PAGE:
     case CORE_DO_LOAD_CSK:
+    case CORE_DO_READ_INBOX:
+    case CORE_DO_READ_SENT:
         shell_ask(world, n, action, world_latency(world));
         return;
     case CORE_DO_READ_IDENTITY:
@@ -76,26 +102,13 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
         return;
     case CORE_DO_REGISTER:
     case CORE_DO_COMMIT_CSK:
+    case CORE_DO_SEND_ENVELOPE:
+    case CORE_DO_SEND_MESSAGE:
     case CORE_DO_PUBLISH_WG_KEY:
         bundler_submit(world, n, action);
         return;
-    case CORE_DO_READ_SENT:
-    case CORE_DO_SEND_ENVELOPE:
-        world_fail(world, n, "has no endpoint to tell");
-        return;
-    case CORE_DO_READ_INBOX:
-        world_fail(world, n, "reads an inbox that is empty");
-        return;
-    case CORE_TELL_INBOX:
-        return;
-    case CORE_DO_SEND_MESSAGE:
-        world_fail(world, n, "sends a message that nobody wrote");
-        return;
     case CORE_DO_SEND_HEARTBEAT:
         mesh_send(world, n);
-        return;
-    case CORE_TELL_CSK:
-        keys_keep(world, n, &action->csk);
         return;
     case CORE_DO_APPLY_DEVICE:
     case CORE_DO_APPLY_PEERS:
@@ -113,21 +126,13 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
         node->peers[action->index].dialing = true;
         shell_ask(world, n, action, world_latency(world));
         return;
+    case CORE_TELL_CSK:
+    case CORE_TELL_INBOX:
     case CORE_TELL_PHASE:
-        check_outgoing(world, n, "its log", action->phase.text, strlen(action->phase.text));
-        world_say(world, n, "%s %s", core_phase_name(action->phase.phase), action->phase.text);
-        return;
     case CORE_TELL_PEER:
-        world_say(world, n, "member %u %s", action->peer.index, core_peer_event_name(action->peer.event));
-        return;
     case CORE_TELL_REFUSED:
-        shell_refused(world, n, action->index);
-        return;
     case CORE_TELL_WITHHELD:
-        world_fail(world, n, "accuses an indexer that it does not have");
-        return;
     case CORE_TELL_EXIT:
-        shell_exit(world, n, action->exit.text);
         return;
     }
 }
@@ -138,7 +143,6 @@ void shell_step(struct world *world, uint32_t n, const struct core_event *event)
     struct core_action action = {0};
     uint32_t actions = 0;
 
-    node->steps++;
     core_step(node->core, world_clock(world, n) - (world->broken == BREAK_LATE_CLOCK), event);
     while (world->failure[0] == '\0' && core_next_action(node->core, &action)) {
         check_action(world, n, &action);
@@ -173,7 +177,11 @@ void shell_start(struct world *world, uint32_t n)
 
     if (node->core)
         return;
-    node->core = core_new(&(struct core_config){.seed = rng_next(&world->rng), .can_dial = true});
+    node->core = core_new(&(struct core_config){.seed = rng_next(&world->rng),
+                                                .can_dial = true,
+                                                .envelope_members_max = SIM_ENVELOPE_MEMBERS_MAX,
+                                                .envelope_id = mail_endpoint_id,
+                                                .user = &node->identity});
     if (!node->core)
         abort();
     world_say(world, n, "starts");
@@ -190,8 +198,9 @@ void shell_stop(struct world *world, uint32_t n)
     core_free(node->core);
     node->core = NULL;
     node->life++;
-    node->registering = node->has_receipt = node->reading = node->on_device = false;
-    node->committing = node->settled = node->converged_once = false;
+    node->operating = node->has_receipt = node->reading = node->on_device = false;
+    node->settled = node->converged_once = false;
+    node->letters_len = 0;
     node->pulls = 0;
     node->frozen_ms = 0;
     node->op.orphan = true;
@@ -208,10 +217,14 @@ void shell_answer(struct world *world, const struct happening *happening)
     case CORE_DO_READ_STATE:
     case CORE_DO_READ_CHANGES:
     case CORE_DO_READ_PAGE:
+    case CORE_DO_READ_INBOX:
+    case CORE_DO_READ_SENT:
         rpc_answer(world, happening);
         return;
     case CORE_DO_REGISTER:
     case CORE_DO_COMMIT_CSK:
+    case CORE_DO_SEND_ENVELOPE:
+    case CORE_DO_SEND_MESSAGE:
     case CORE_DO_PUBLISH_WG_KEY:
         bundler_answer(world, happening);
         return;
@@ -228,11 +241,7 @@ void shell_answer(struct world *world, const struct happening *happening)
     case CORE_DO_PULL_CSK:
         keys_answer(world, happening);
         return;
-    case CORE_DO_READ_SENT:
-    case CORE_DO_SEND_ENVELOPE:
-    case CORE_DO_READ_INBOX:
     case CORE_TELL_INBOX:
-    case CORE_DO_SEND_MESSAGE:
     case CORE_DO_SEND_HEARTBEAT:
     case CORE_TELL_CSK:
     case CORE_DO_SET_STREAM_PEER:

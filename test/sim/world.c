@@ -324,6 +324,7 @@ void world_free(struct world *world)
     free(world->nodes);
     free(world->partitions);
     free(world->streams);
+    free(world->mails);
     free(world->queue.heap);
     chain_free(&world->chain);
 }

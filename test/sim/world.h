@@ -79,6 +79,18 @@ struct sim_device_peer {
     uint64_t handshake_ms;
 };
 
+/* An envelope in a block. */
+struct sim_mail {
+    uint64_t block;
+    bool is_endpoint; /* or else a message of an application */
+    struct bytes32 from;
+    struct bytes32 to;
+    struct bytes32 id;
+};
+
+#define SIM_LETTERS_MAX 8
+#define SIM_ENVELOPE_MEMBERS_MAX 12 /* larger meshes send none: each node would be at it for minutes */
+
 /* The UserOperation of an account that the bundler has: one, since all share a nonce. */
 struct sim_op {
     bool live;
@@ -86,6 +98,7 @@ struct sim_op {
     uint32_t number;
     uint64_t nonce;
     struct core_action action;
+    struct sim_mail mail; /* of those that send one */
 };
 
 enum sim_disk { DISK_EMPTY, DISK_KEEPS, DISK_CORRUPT };
@@ -100,8 +113,8 @@ struct sim_node {
     int64_t clock_ppm;   /* and how much faster it goes */
     uint64_t allowed_ms; /* until then its operations are not paid for */
     bool removed;        /* from the registry: it has to end */
-    bool registering;
-    bool has_receipt; /* of its registration, in this life */
+    bool operating;      /* an operation is under way */
+    bool has_receipt;    /* of its registration, in this life */
     bool reading;
     bool on_device;
     struct core_identity identity;
@@ -114,14 +127,15 @@ struct sim_node {
     bool drifted;              /* somebody changed its device since the last whole pass */
     struct bytes32 device_key; /* public, of its device; survives the process */
     bool settled;              /* healthy, converged, and with the key that it knows to be the present one */
-    bool committing;
-    uint32_t pulls;          /* in flight */
-    uint64_t misled_block;   /* it took an older state for that of this block */
-    uint64_t reads_second;   /* of the last request to its RPC, and how many */
-    uint32_t reads;          /* there were in that second */
-    uint64_t steps;          /* of its core, over all lives */
-    struct sim_op op;        /* at the bundler; survives the process */
-    uint64_t nonce;          /* of its account */
+    uint32_t pulls;            /* in flight */
+    uint64_t reads_second;     /* of the last request to its RPC, and how many */
+    uint32_t reads;            /* there were in that second */
+    uint32_t unchecked;        /* steps since its peers were gone through */
+    struct sim_op op;          /* at the bundler; survives the process */
+    uint64_t nonce;            /* of its account */
+    uint32_t letters[SIM_LETTERS_MAX]; /* to nodes, not sent yet; lost with the process */
+    uint32_t letters_len;
+    uint32_t letters_sent;   /* over all lives */
     struct secret found;     /* the key it derived, read or was given last, in this life */
     struct secret held;      /* the key it gives to others */
     struct secret kept;      /* what its disk keeps; when disk is DISK_KEEPS */
@@ -174,6 +188,8 @@ enum sim_break {
     BREAK_STALE_RPC,
     BREAK_LATE_CLOCK,
     BREAK_SMALL_CAPS,
+    BREAK_LOST_MAIL,
+    BREAK_FORGED_SENT,
     BREAKS
 };
 
@@ -199,6 +215,9 @@ struct world {
     uint64_t guest_down_ms;
     uint64_t rpc_down_ms;
     uint32_t ops;
+    struct sim_mail *mails; /* in the order of the chain */
+    uint32_t mails_len;
+    uint32_t mails_capacity;
     uint32_t removed;      /* nodes that were removed */
     uint32_t ghosts;       /* members that were registered without a node */
     bool ghost_is_live;    /* the last of them */
@@ -262,6 +281,20 @@ void device_handshakes(struct world *world);
 /* keys.c: where a cluster shared key comes from */
 void keys_answer(struct world *world, const struct happening *happening);
 void keys_keep(struct world *world, uint32_t node, const struct core_csk *csk);
+
+/* mail.c: envelopes and messages */
+struct bytes32 mail_endpoint_id(void *user, const struct bytes32 *recipient, uint64_t issued_ms);
+bool mail_of_action(struct world *world, uint32_t node, const struct core_action *action,
+                    struct sim_mail *out);
+void mail_land(struct world *world, uint32_t node, const struct sim_mail *mail);
+bool mail_is_settled(const struct world *world, const struct sim_mail *mail);
+void mail_reorganise(struct world *world, uint64_t block, uint64_t again);
+void mail_state_at(const struct world *world, uint32_t node, struct core_chain_state *state);
+void mail_read_inbox(struct world *world, uint32_t node, uint64_t from, uint64_t to);
+void mail_read_sent(struct world *world, uint32_t node, uint64_t to);
+void mail_write(struct world *world, uint32_t node, uint32_t to);
+void mail_settled(struct world *world, uint32_t node);
+void mail_check(struct world *world);
 
 /* mesh.c: heartbeats */
 void mesh_send(struct world *world, uint32_t node);

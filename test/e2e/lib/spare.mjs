@@ -39,14 +39,14 @@ export async function openSpare(instance, deployment, index) {
   return spare;
 }
 
-// A spare node with a guest agent and a folder for its state.
+// A spare node with a guest agent and a folder for its state, which tells nobody where it is.
 export async function withSpare(instance, deployment, index, body) {
   const spare = await openSpare(instance, deployment, index);
   const state = join(instance.nodes, `${spare.name}-state`);
   mkdirSync(state, { mode: 0o700 });
   await startGuestAgent(instance, spare);
   try {
-    await body(spare, { STATE_DIR: state });
+    await body(spare, { STATE_DIR: state, ENVELOPE_MAX_MEMBERS: "0" });
   } finally {
     await stopGuestAgent(instance, spare);
   }

@@ -133,6 +133,24 @@ class StockProtobuf(unittest.TestCase):
             error = self.client.ask(id=5, send_message=message).error
             self.assertEqual((error.code, error.text), (pb.Error.INVALID_ARGUMENT, f"the payload has {size} bytes"))
 
+    def test_messages_wait_for_a_slow_reader_and_none_is_lost(self):
+        self.client.send(id=3, subscribe_messages=pb.SubscribeMessages())
+        other = Client(self.node.path)
+        other.ask(id=1, get_status=pb.GetStatus())  # the agent goes on meanwhile
+        other.socket.close()
+        events = [self.client.receive().message_event for _ in range(101)]
+        self.assertEqual([event.cursor.block for event in events[:-1]], list(range(1, 101)))
+        self.assertEqual(events[-1].kind, pb.MessageEvent.CAUGHT_UP)
+
+    def test_messages_begin_behind_the_cursor_and_end_with_cancel(self):
+        after = pb.Cursor(block=98)
+        self.client.send(id=3, subscribe_messages=pb.SubscribeMessages(after=after))
+        self.assertEqual([self.client.receive().message_event.cursor.block for _ in range(3)], [99, 100, 0])
+        again = self.client.ask(id=4, subscribe_messages=pb.SubscribeMessages())
+        self.assertEqual(again.error.code, pb.Error.FAILED_PRECONDITION)
+        self.assertEqual(self.client.ask(id=5, cancel=pb.Cancel(id=3)).WhichOneof("body"), "done")
+        self.assertEqual(self.client.ask(id=6, cancel=pb.Cancel(id=3)).error.code, pb.Error.NOT_FOUND)
+
     def test_answer_to_a_connection_that_ended_is_for_nobody(self):
         self.client.send(id=5, send_message=pb.SendMessage(recipient=b"\xee" * 32, payload=b"hello"))
         self.client.ask(id=6, get_status=pb.GetStatus())
@@ -214,6 +232,16 @@ class Meshctl(unittest.TestCase):
             self.node.tell("include")
         self.assertEqual(json.loads(sender.stdout.read())["envelope_id"], "0x01" + "00" * 31)
         sender.stdout.close()
+
+    def test_recv(self):
+        lines = self.run_meshctl("recv", "--from", "98").stdout.splitlines()
+        self.assertEqual([line.split()[0] for line in lines], ["99:0", "100:0"])
+        self.assertTrue(lines[0].endswith("\\x00" * 10))
+        events = [json.loads(line) for line in self.run_meshctl("recv", "--from", "99:7", "--json").stdout.splitlines()]
+        self.assertEqual([event["event"] for event in events], ["message", "caught up"])
+        self.assertEqual((events[0]["cursor"], len(events[0]["payload"])), ("100:0", 2 + 2 * 8143))
+        for cursor in ("x", "-1", "5:", "5:x", "5:4294967296"):
+            self.assertIn("BLOCK:INDEX", self.run_meshctl("recv", "--from", cursor, code=2).stderr)
 
     def test_send_to_nobody_and_to_somebody(self):
         self.assertIn("no live peer is called 10.99.0.1", self.run_meshctl("send", "10.99.0.1", "x", code=1).stderr)

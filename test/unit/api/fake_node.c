@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/api/server.h"
+
 static void get_status(void *user, api_Status *out)
 {
     const struct fake_node *node = user;
@@ -119,6 +121,41 @@ static api_Error_Code explain_peer(void *user, const char *name, api_PeerPath *o
     return out->has_peer ? api_Error_Code_UNSPECIFIED : api_Error_Code_NOT_FOUND;
 }
 
+static void tell_messages(struct fake_node *node, const struct api_ticket *ticket)
+{
+    api_MessageEvent event = {.kind = api_MessageEvent_Kind_MESSAGE, .has_cursor = true};
+    event.payload.size = sizeof(event.payload.bytes);
+    while (node->told < node->messages) {
+        event.cursor.block = node->told + 1;
+        if (!api_server_message_event(node->server, ticket, &event))
+            return;
+        node->told++;
+    }
+    node->caught_up = api_server_message_event(node->server, ticket,
+                                               &(api_MessageEvent){.kind = api_MessageEvent_Kind_CAUGHT_UP});
+}
+
+static bool subscribe_messages(void *user, const struct api_ticket *ticket, const api_Cursor *after)
+{
+    struct fake_node *node = user;
+    node->caught_up = false;
+    node->told = after ? after->block : 0;
+    tell_messages(node, ticket);
+    return true;
+}
+
+static void resume_messages(void *user, const struct api_ticket *ticket)
+{
+    struct fake_node *node = user;
+    if (!node->caught_up)
+        tell_messages(node, ticket);
+}
+
+static void unsubscribe_messages(void *user, const struct api_ticket *ticket)
+{
+    (void)user, (void)ticket;
+}
+
 struct api_source fake_node_source(struct fake_node *node)
 {
     return (struct api_source){
@@ -132,6 +169,9 @@ struct api_source fake_node_source(struct fake_node *node)
         .send_message = send_message,
         .rotate_wireguard_key = rotate_wireguard_key,
         .explain_peer = explain_peer,
+        .subscribe_messages = subscribe_messages,
+        .resume_messages = resume_messages,
+        .unsubscribe_messages = unsubscribe_messages,
         .user = node,
     };
 }

@@ -22,6 +22,10 @@ struct fake_node {
     size_t payload_len;        /* its */
     uint32_t rotations;
     api_Error_Code rotation_refusal;
+    uint32_t messages;         /* in the inbox, each as long as can be, one in a block */
+    struct api_server *server; /* that subscribers are told through */
+    uint64_t told;             /* the last block that the subscriber was told of */
+    bool caught_up;            /* and was told so */
 };
 
 struct api_source fake_node_source(struct fake_node *node);

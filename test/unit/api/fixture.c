@@ -72,6 +72,9 @@ int main(int argc, char **argv)
     struct bufferevent *in = bufferevent_socket_new(base, 0, 0);
     bufferevent_setcb(in, on_line, NULL, on_end, NULL);
     bufferevent_enable(in, EV_READ);
+    signal(SIGPIPE, SIG_IGN); /* as the agent does */
+    node.server = server;
+    node.messages = 100;
     puts("ready");
     fflush(stdout);
     event_base_dispatch(base);

@@ -56,9 +56,12 @@ void kit_free(struct kit *kit)
 /* The actions join those that are there. */
 static void kit_step_on(struct kit *kit, const struct core_event *event)
 {
+    const size_t before = kit->actions_len;
+
     core_step(kit->core, kit->now_ms, event);
     while (core_next_action(kit->core, &kit->actions[kit->actions_len]))
         cr_assert_lt(++kit->actions_len, KIT_ACTIONS_MAX);
+    kit->actions_ever += kit->actions_len - before;
 }
 
 void kit_step(struct kit *kit, const struct core_event *event)

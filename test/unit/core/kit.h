@@ -7,7 +7,7 @@
 #include "agent/core/core.h"
 
 #define KIT_ACTIONS_MAX 2048
-#define KIT_ROWS_MAX 256
+#define KIT_ROWS_MAX 10001
 
 struct kit {
     struct core *core;
@@ -16,6 +16,7 @@ struct kit {
     uint64_t handshake_age_s;                    /* as last observed */
     struct core_action actions[KIT_ACTIONS_MAX]; /* of the last step */
     size_t actions_len;
+    size_t actions_ever;
     struct core_identity identity; /* of the node */
     struct core_chain_state state; /* of the registry */
     struct core_record rows[KIT_ROWS_MAX];

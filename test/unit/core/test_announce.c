@@ -102,6 +102,24 @@ Test(announce, a_send_whose_answer_is_lost_is_repeated_as_it_was_and_later)
     kit_free(&kit);
 }
 
+Test(announce, a_receipt_that_comes_after_our_own_record_went_is_looked_up_later)
+{
+    struct kit kit;
+    const struct core_record other = kit_record(0);
+
+    to_read(&kit, 4);
+    kit_event(&kit, CORE_EVENT_SENT_READ);
+    cr_assert_eq(recipient(&kit, ISSUED(0)), 0);
+    kit.state = (struct core_chain_state){.cidr_ip = 0x0a0d0000u, .cidr_prefix = 16};
+    kit.news_len = 0;
+    kit_add(&kit, &other);
+    kit_sync(&kit);
+    cr_assert_eq(kit_status(&kit).index, CORE_NO_INDEX);
+    kit_event(&kit, CORE_EVENT_ENVELOPE_SENT);
+    cr_assert_not(kit_has(&kit, CORE_DO_SEND_ENVELOPE));
+    kit_free(&kit);
+}
+
 Test(announce, one_that_fails_lets_the_others_go_first)
 {
     struct kit kit;

@@ -172,6 +172,7 @@ Test(journal, a_reorg_that_takes_changes_back_undoes_them)
     cr_assert_eq(kit_status(&kit).version, 4);
     cr_assert_eq(kit_status(&kit).live_members, 4);
     cr_assert_eq(kit_member(&kit, 3).record.wg_pubkey.b[0], key.b[0]);
+    cr_assert(kit_status(&kit).rollbacks == 1 && kit_status(&kit).whole_reads == 1);
     kit_free(&kit);
 }
 

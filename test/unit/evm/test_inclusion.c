@@ -127,6 +127,7 @@ Test(inclusion, a_receipt_that_makes_no_sense_is_not_believed)
 static void setup_pending(struct operation_kit *f, uint64_t nonce, uint64_t fee)
 {
     kit_setup(f);
+    f->services.inclusion_ms = 5000; /* what is pending is older than that */
     f->pending = (struct operation_pending){
         .nonce = uint256_of_u64(nonce),
         .max_fee_per_gas = uint256_of_u64(fee),
@@ -135,6 +136,7 @@ static void setup_pending(struct operation_kit *f, uint64_t nonce, uint64_t fee)
         .hashes = {{{1}}, {{2}}},
     };
 }
+
 Test(inclusion, gone_on_with_it_looks_for_every_receipt_first)
 {
     for (size_t i = 0; i < 2; i++) {

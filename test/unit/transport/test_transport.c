@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -340,6 +341,28 @@ Test(transport, name_that_resolves_later_is_found)
     pair_write_hosts(hosts);
     cr_assert_eq(transport_dial(pair.low.transport, pair.high.index), 0);
     PAIR_UNTIL(&pair, pair.low.is_up && pair.high.is_up);
+    pair_stop(&pair);
+}
+
+Test(transport, peer_is_dialed_where_it_wants_to_be_and_its_stream_outlasts_a_change)
+{
+    struct pair pair;
+    char hosts[PAIR_HOSTS_SIZE];
+    pair_start(&pair);
+    pair_introduce(&pair);
+    snprintf(hosts, sizeof(hosts), "%s elsewhere.test\n", pair.high.config.ingress_address);
+    pair_write_hosts(hosts);
+    cr_assert_eq(transport_set_endpoint(pair.low.transport, pair.high.index, "elsewhere.test",
+                                        pair.high.config.ingress_port),
+                 0);
+    cr_assert_eq(transport_dial(pair.low.transport, pair.high.index), 0);
+    PAIR_UNTIL(&pair, pair.low.is_up && pair.high.is_up);
+    cr_assert_eq(transport_set_endpoint(pair.low.transport, pair.high.index, NULL, 0), 0);
+    cr_assert_eq(transport_dial(pair.low.transport, pair.high.index), 0);
+    PAIR_UNTIL(&pair, pair.low.dial_failures == 1);
+    cr_assert(strstr(pair.low.reason, "name"), "%s", pair.low.reason);
+    cr_assert(pair.low.is_up);
+    cr_assert_eq(transport_set_endpoint(pair.low.transport, 77, NULL, 0), -ENOENT);
     pair_stop(&pair);
 }
 

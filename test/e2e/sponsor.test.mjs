@@ -41,6 +41,11 @@ async function assertRegisteredOnce(spare) {
   assert.equal(await accountNonce(instance, spare), 1n);
 }
 
+async function includedCommitments(node) {
+  const operations = await meshctl(instance, node, "ops");
+  return operations.filter(({ purpose, outcome }) => purpose === "CSK commitment" && outcome === "included");
+}
+
 // How an agent, and how the witness, has its operations paid for by each kind.
 const KINDS = [
   ["erc7677", () => ({}), () => payByWorker],
@@ -116,15 +121,11 @@ describe("sponsor", { concurrency: true }, () => {
         const [keyholder] = await keyholderFirst(instance, cluster, nodes());
         await stopNode(instance, keyholder);
         await startAgent(instance, keyholder, overrides());
+        const before = new Set((await includedCommitments(keyholder)).map(({ hash }) => hash));
         await sendAll(instance, [{ to: cluster, data: callOf("rotateCsk") }]);
         const operation = await waitFor(
           "the commitment",
-          async () => {
-            const operations = await meshctl(instance, keyholder, "ops");
-            return operations.find(
-              ({ purpose, outcome }) => purpose === "CSK commitment" && outcome === "included",
-            );
-          },
+          async () => (await includedCommitments(keyholder)).find(({ hash }) => !before.has(hash)),
           { timeoutMs: COMMITTED_MS },
         );
         assert.match(operation.sponsor, new RegExp(`^${kind} `));
@@ -179,6 +180,14 @@ describe("sponsor", { concurrency: true }, () => {
   });
 });
 
+// Paid for in vain: an endpoint told to a member that was removed before the operation was included.
+async function countEndpointsTooLate(node) {
+  const operations = await meshctl(instance, node, "ops");
+  return operations.filter(
+    ({ purpose, outcome, tx_hash }) => purpose === "endpoint" && outcome === "reverted" && tx_hash !== null,
+  ).length;
+}
+
 // Whatever a node has done since the chain began, each of it on chain for one operation.
 const DEEDS = ["MemberRegistered", "WgKeyPublished", "MessageSent"];
 
@@ -203,9 +212,10 @@ test("sponsor: a node's life is one operation, and one more for each shared key 
   const deeds = await Promise.all(DEEDS.map((eventName) => countEvents(eventName, isOurs)));
   const commitments = await countEvents("CskCommitmentSet");
   assert.equal(deeds[0], made.length);
+  const tooLate = await Promise.all(nodes().map(countEndpointsTooLate));
   assert.equal(
     total,
-    deeds.reduce((sum, count) => sum + count, commitments),
-    `${made} operations`,
+    [...deeds, ...tooLate].reduce((sum, count) => sum + count, commitments),
+    `${made} operations, ${tooLate} of them too late`,
   );
 });

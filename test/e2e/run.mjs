@@ -26,8 +26,8 @@ const SCENARIOS = [
   "operator",
   "refusal",
   "key",
-  "intake",
   "container",
+  "intake",
 ];
 
 const wanted = process.argv.slice(2);

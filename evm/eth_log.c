@@ -84,8 +84,12 @@ int eth_logs_parse(json_object *value, size_t max, struct eth_logs *out, struct 
         return am_fail(err, -EMSGSIZE, "eth_getLogs: %zu logs in one answer, %zu are allowed", len, max);
     out->items = calloc(len ? len : 1, sizeof(*out->items));
     out->data = malloc(data_room(value, len));
-    int code = out->items && out->data ? 0 : am_fail(err, -ENOMEM, "no memory for %zu logs", len);
+    if (!out->items || !out->data) {
+        eth_logs_free(out);
+        return am_fail(err, -ENOMEM, "no memory for %zu logs", len);
+    }
     uint8_t *data = out->data;
+    int code = 0;
     for (size_t i = 0; code == 0 && i < len; i++) {
         struct eth_log *const log = &out->items[out->len];
         json_object *const item = json_object_array_get_idx(value, i);

@@ -286,12 +286,15 @@ void hub_stop(struct hub *hub)
 
 uint16_t hub_port(const struct hub *hub)
 {
-    struct sockaddr_storage address = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address = {.v6 = {0}};
     socklen_t len = sizeof(address);
-    if (getsockname(evconnlistener_get_fd(hub->listener), (struct sockaddr *)&address, &len) != 0)
+    if (getsockname(evconnlistener_get_fd(hub->listener), &address.any, &len) != 0)
         return 0;
-    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                               : ((struct sockaddr_in *)&address)->sin_port);
+    return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
 void hub_status(const struct hub *hub, struct hub_status *out)

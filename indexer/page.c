@@ -19,10 +19,10 @@
 #define RADIUS 165.0
 
 struct member {
+    uint64_t block;
     struct bytes32 id;
     struct address contract;
     struct cluster_keys keys;
-    uint64_t block;
     bool removed;
     bool subscribed;
 };

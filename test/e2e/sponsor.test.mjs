@@ -119,9 +119,9 @@ describe("sponsor", { concurrency: true }, () => {
 
       test(`sponsor: ${kind} pays for the commitment to a new shared key`, async () => {
         const [keyholder] = await keyholderFirst(instance, cluster, nodes());
+        const before = new Set((await includedCommitments(keyholder)).map(({ hash }) => hash));
         await stopNode(instance, keyholder);
         await startAgent(instance, keyholder, overrides());
-        const before = new Set((await includedCommitments(keyholder)).map(({ hash }) => hash));
         await sendAll(instance, [{ to: cluster, data: callOf("rotateCsk") }]);
         const operation = await waitFor(
           "the commitment",

@@ -160,8 +160,9 @@ static int allow_threads(scmp_filter_ctx filter)
 static int allow_sockets(scmp_filter_ctx filter)
 {
     for (size_t i = 0; i < COUNT(socket_families); i++) {
-        const int code = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                                          SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)socket_families[i]));
+        const scmp_datum_t family = (scmp_datum_t)socket_families[i];
+        const int code =
+            seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, family, 0));
         if (code != 0)
             return code;
     }

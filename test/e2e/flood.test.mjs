@@ -33,7 +33,9 @@ test("flood: ten thousand strangers are bounded, counted and refused", async () 
   const codes = JSON.parse(await flood);
   assert.deepEqual(Object.keys(codes).map(Number), [BAD_FRAME, NOT_A_MEMBER]);
   assert.ok((await indexerMetric(instance, "refused_total")) >= before.refused + SILENT, "each is counted");
-  assert.ok(residentKb() < before.kb + GROWTH_MAX_KB, `${before.kb} kB before, ${residentKb()} kB after`);
+  // The sanitizers keep what is freed.
+  if (!process.env.ASAN_OPTIONS)
+    assert.ok(residentKb() < before.kb + GROWTH_MAX_KB, `${before.kb} kB before, ${residentKb()} kB after`);
   (await subscriptions()).forEach(({ state, alarms }, i) =>
     assert.deepEqual({ state, alarms }, { state: "caught up", alarms: before.each[i].alarms }));
 });

@@ -282,12 +282,11 @@ test("policy: a thousand registrations by strangers cost nothing, and a real one
 
     // The newcomer's registration, and the endpoints that members tell each other because of it.
     const members = (await registry(instance, cluster)).map(({ memberContract }) => memberContract);
-    await waitFor("what was approved to be paid for", async () => {
+    await waitFor("the bill", async () => {
       const paid = (await paidFrom(start)).map(({ args }) => args);
       for (const { sender } of paid) assert.ok(members.includes(sender), `${sender} is a stranger`);
       const cost = paid.reduce((sum, { actualGasCost }) => sum + actualGasCost, 0n);
-      const approved = (await stats()).total.ops - before.total.ops;
-      return depositBefore - (await deposit()) === cost && approved === paid.length;
+      return cost > 0n && depositBefore - (await deposit()) === cost;
     });
   });
 });

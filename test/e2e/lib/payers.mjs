@@ -5,6 +5,7 @@ import { ENTRY_POINT } from "../../devnet/lib/chain.mjs";
 import { SPONSOR_TOKEN } from "../../devnet/lib/services.mjs";
 import { BUNDLER_URL, CHAIN_ID, WORKER_URL } from "../../devnet/lib/topology.mjs";
 import { jsonRpc } from "../../devnet/lib/world.mjs";
+import { withCallGasMargin } from "./gas.mjs";
 
 export async function payByWorker(instance, operation) {
   const zero = { callGasLimit: "0x0", verificationGasLimit: "0x0", preVerificationGas: "0x0" };
@@ -12,12 +13,13 @@ export async function payByWorker(instance, operation) {
   const ask = (method, known) =>
     jsonRpc(instance, `${WORKER_URL}/erc7677`, method, [{ ...operation, ...known }, ...parameters]);
   const { sponsor: _name, ...stub } = await ask("pm_getPaymasterStubData", zero);
-  const { callGasLimit, verificationGasLimit, preVerificationGas } = await jsonRpc(
+  const { verificationGasLimit, preVerificationGas, ...estimate } = await jsonRpc(
     instance,
     BUNDLER_URL,
     "eth_estimateUserOperationGas",
     [{ ...operation, ...zero, ...stub }, ENTRY_POINT],
   );
+  const callGasLimit = withCallGasMargin(estimate.callGasLimit);
   const known = { ...stub, callGasLimit, verificationGasLimit, preVerificationGas };
   return { ...known, ...(await ask("pm_getPaymasterData", known)) };
 }

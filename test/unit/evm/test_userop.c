@@ -119,8 +119,8 @@ Test(userop, a_sponsors_answer_is_checked)
         "{\"paymaster\":\"0x11\",\"paymasterData\":\"0x\"}",
         "{\"paymaster\":\"0x1111111111111111111111111111111111111111\"}",
         "{\"paymaster\":\"0x1111111111111111111111111111111111111111\",\"paymasterData\":\"0x1\"}",
-        "{\"paymaster\":\"0x1111111111111111111111111111111111111111\",\"paymasterData\":\"0x\","
-        "\"paymasterPostOpGasLimit\":7}"};
+        ("{\"paymaster\":\"0x1111111111111111111111111111111111111111\",\"paymasterData\":\"0x\","
+         "\"paymasterPostOpGasLimit\":7}")};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct userop op = {0};
         json_object *json = json_tokener_parse(bad[i]);

@@ -23,6 +23,7 @@ struct chain_read {
     struct rpc_call *call;
     take_json_fn take_json; /* one of the two */
     take_bytes_fn take_bytes;
+    bool latest;       /* the answer tells how far the endpoint is */
     struct address to; /* of an eth_call */
     size_t page_limit;
     struct cluster_member *members; /* of a page, until the callback is over */
@@ -143,7 +144,7 @@ static void on_result(void *user, const struct rpc_result *rpc)
         result.code = read->take_json ? read->take_json(rpc->value, &result, &err)
                                       : take_call_result(read, rpc->value, &result, &err);
     result.error = result.code ? err.text : NULL;
-    if (!result.code && read->take_json == take_block)
+    if (!result.code && read->latest)
         rpc_note_block(read->node, rpc->endpoint, result.block.number);
     read->done(read->user, &result);
     free(read->members);
@@ -200,9 +201,10 @@ static struct chain_read *start_call(struct rpc *node, const struct chain_read *
 }
 
 /* eth_getBlockByNumber; `tag` is owned by the call. */
-static struct chain_read *start_block(struct rpc *node, json_object *tag, chain_done_fn done, void *user)
+static struct chain_read *start_block(struct rpc *node, json_object *tag, bool latest, chain_done_fn done,
+                                      void *user)
 {
-    const struct chain_read wanted = {.take_json = take_block, .done = done, .user = user};
+    const struct chain_read wanted = {.take_json = take_block, .latest = latest, .done = done, .user = user};
     json_object *params = json_object_new_array();
     if (!field_append(params, tag) || !field_append(params, json_object_new_boolean(false))) {
         json_object_put(params);
@@ -213,13 +215,13 @@ static struct chain_read *start_block(struct rpc *node, json_object *tag, chain_
 
 struct chain_read *chain_read_block(struct rpc *node, chain_done_fn done, void *user)
 {
-    return start_block(node, block_param(NULL), done, user);
+    return start_block(node, block_param(NULL), true, done, user);
 }
 
 struct chain_read *chain_read_block_at(struct rpc *node, uint64_t number, chain_done_fn done, void *user)
 {
     const struct uint256 quantity = uint256_of_u64(number);
-    return start_block(node, field_of_quantity(&quantity), done, user);
+    return start_block(node, field_of_quantity(&quantity), false, done, user);
 }
 
 struct chain_read *chain_read_tip(struct rpc *node, chain_done_fn done, void *user)

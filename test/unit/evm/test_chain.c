@@ -91,6 +91,13 @@ static void await(struct fixture *f, const struct chain_read *read)
     cr_assert_eq(f->results, 1);
 }
 
+static uint64_t noted_block(const struct fixture *f)
+{
+    struct rpc_endpoint endpoints[RPC_URLS_MAX];
+    rpc_endpoints(f->fake.rpc, endpoints);
+    return endpoints[0].block;
+}
+
 Test(chain, block)
 {
     struct fixture f;
@@ -104,6 +111,20 @@ Test(chain, block)
     cr_assert_eq(f.result.block.hash.b[31], 9);
     cr_assert_eq(f.result.block.base_fee.b[31], 7);
     cr_assert_str_eq(f.params, "[\"latest\",false]");
+    cr_assert_eq(noted_block(&f), 16);
+    teardown(&f);
+}
+
+Test(chain, an_older_block_says_nothing_of_how_far_its_endpoint_is)
+{
+    struct fixture f;
+    setup(&f, "eth_getBlockByNumber",
+          "\"result\":{\"number\":\"0x10\",\"timestamp\":\"0x6000\",\"baseFeePerGas\":\"0x7\",\"hash\":"
+          "\"0x0000000000000000000000000000000000000000000000000000000000000009\"}");
+    await(&f, chain_read_block_at(f.fake.rpc, 16, on_done, &f));
+    cr_assert_eq(f.result.block.number, 16);
+    cr_assert_str_eq(f.params, "[\"0x10\",false]");
+    cr_assert_eq(noted_block(&f), 0);
     teardown(&f);
 }
 

@@ -127,7 +127,8 @@ bool chain_reorganise(struct chain *chain, uint64_t block, uint64_t again)
     struct chain_change *undone = calloc(len + 1, sizeof(*undone));
     if (!undone)
         abort();
-    memcpy(undone, chain->changes + first, len * sizeof(*undone));
+    if (len > 0)
+        memcpy(undone, chain->changes + first, len * sizeof(*undone));
     chain->len = first;
     for (size_t i = len; i-- > 0;)
         if (undone[i].event.type == CORE_CHANGE_REGISTERED)

@@ -17,6 +17,10 @@ import {
 // A bridge without an address of its own takes one of its ports', and a node that joins would change it.
 const BRIDGE_MAC = "02:00:0a:63:00:01";
 
+// Connections get their ports from below those that services listen on: one that lingers would keep a service from
+// starting again.
+const SPARE_SERVICE_PORTS = 'echo "32768 50999" >/proc/sys/net/ipv4/ip_local_port_range';
+
 const FIREWALL = `
 table inet devnet {
   set parted { type ipv4_addr . ipv4_addr; }
@@ -41,6 +45,7 @@ export async function createWorld(instance) {
   await configureNetwork(
     room,
     `
+    ${SPARE_SERVICE_PORTS}
     ip link add ${BRIDGE} address ${BRIDGE_MAC} type bridge
     ip address add ${WORLD_ADDRESS}/${PREFIX_LENGTH} dev ${BRIDGE}
     ip link set ${BRIDGE} up
@@ -65,6 +70,7 @@ export async function plugRoom(instance, room, index) {
   await configureNetwork(
     room,
     `
+    ${SPARE_SERVICE_PORTS}
     ip address add ${nodeAddress(index)}/${PREFIX_LENGTH} dev eth0
     ip link set eth0 up`,
   );

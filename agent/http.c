@@ -6,12 +6,11 @@
 #include <event2/http.h>
 #include <inttypes.h>
 #include <json-c/json_object.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
+#include "agent/socket.h"
 #include "agent/utf8.h"
 
 #define HEADERS_MAX 8192
@@ -56,12 +55,61 @@ void http_metrics_add(struct http_metrics *metrics, enum http_metric_type type, 
     evbuffer_add_printf(metrics->text, "%s %" PRIu64 "\n", name, value);
 }
 
-static void reply(struct evhttp_request *request, int status, const char *reason, const char *type,
-                  struct evbuffer *body)
+void http_reply(struct evhttp_request *request, bool healthy, const char *type, struct evbuffer *body)
 {
     evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", type);
     evhttp_add_header(evhttp_request_get_output_headers(request), "Cache-Control", "no-store");
-    evhttp_send_reply(request, status, reason, body);
+    evhttp_send_reply(request, healthy ? HTTP_OK : HTTP_SERVUNAVAIL, healthy ? "OK" : "Service Unavailable",
+                      body);
+}
+
+void http_reply_json(struct evhttp_request *request, bool healthy, json_object *object)
+{
+    struct evbuffer *body = evbuffer_new();
+    if (body && object) {
+        evbuffer_add_printf(body, "%s\n", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
+        http_reply(request, healthy, "application/json", body);
+    } else {
+        evhttp_send_error(request, HTTP_INTERNAL, NULL);
+    }
+    json_object_put(object);
+    if (body)
+        evbuffer_free(body);
+}
+
+void http_reply_metrics(struct evhttp_request *request, http_add_metrics_fn add_metrics, void *user)
+{
+    struct http_metrics metrics = {.text = evbuffer_new()};
+    if (!metrics.text) {
+        evhttp_send_error(request, HTTP_INTERNAL, NULL);
+        return;
+    }
+    add_metrics(user, &metrics);
+    http_reply(request, true, "text/plain; version=0.0.4; charset=utf-8", metrics.text);
+    evbuffer_free(metrics.text);
+}
+
+int http_listen(struct event_base *base, const char *host, uint16_t port, struct evhttp **out,
+                uint16_t *bound_port, struct am_err *err)
+{
+    struct evhttp *http = evhttp_new(base);
+    if (!http)
+        return am_fail(err, -ENOMEM, "health server: out of memory");
+    evhttp_set_allowed_methods(http, EVHTTP_REQ_GET);
+    evhttp_set_max_headers_size(http, HEADERS_MAX);
+    evhttp_set_max_body_size(http, BODY_MAX);
+    evhttp_set_timeout(http, TIMEOUT_S);
+    errno = 0;
+    struct evhttp_bound_socket *bound = evhttp_bind_socket_with_handle(http, host, port);
+    if (!bound) {
+        const int code = errno ? -errno : -EADDRNOTAVAIL;
+        evhttp_free(http);
+        return am_fail(err, code, "HEALTH_ADDR: can not listen on %s port %u: %s", host, port,
+                       strerror(-code));
+    }
+    *bound_port = socket_port(evhttp_bound_socket_get_fd(bound));
+    *out = http;
+    return 0;
 }
 
 static json_object *new_text(const char *text)
@@ -76,37 +124,20 @@ static void answer_health(struct evhttp_request *request, void *user)
 {
     struct http_server *server = user;
     struct http_health health = {0};
-    struct evbuffer *body = evbuffer_new();
     json_object *object = json_object_new_object();
-    if (!body || !object) {
-        evhttp_send_error(request, HTTP_INTERNAL, NULL);
-    } else {
-        server->source.get_health(server->source.user, &health);
-        json_object_object_add(object, "phase", new_text(health.phase));
-        json_object_object_add(object, "first_converged", json_object_new_boolean(health.first_converged));
-        json_object_object_add(object, "csk_acquired", json_object_new_boolean(health.csk_acquired));
-        json_object_object_add(object, "live_peers", json_object_new_int64(health.live_peers));
-        json_object_object_add(object, "reason", new_text(health.reason));
-        evbuffer_add_printf(body, "%s\n", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
-        reply(request, health.healthy ? HTTP_OK : HTTP_SERVUNAVAIL,
-              health.healthy ? "OK" : "Service Unavailable", "application/json", body);
-    }
-    json_object_put(object);
-    if (body)
-        evbuffer_free(body);
+    server->source.get_health(server->source.user, &health);
+    json_object_object_add(object, "phase", new_text(health.phase));
+    json_object_object_add(object, "first_converged", json_object_new_boolean(health.first_converged));
+    json_object_object_add(object, "csk_acquired", json_object_new_boolean(health.csk_acquired));
+    json_object_object_add(object, "live_peers", json_object_new_int64(health.live_peers));
+    json_object_object_add(object, "reason", new_text(health.reason));
+    http_reply_json(request, health.healthy, object);
 }
 
 static void answer_metrics(struct evhttp_request *request, void *user)
 {
     struct http_server *server = user;
-    struct http_metrics metrics = {.text = evbuffer_new()};
-    if (!metrics.text) {
-        evhttp_send_error(request, HTTP_INTERNAL, NULL);
-        return;
-    }
-    server->source.add_metrics(server->source.user, &metrics);
-    reply(request, HTTP_OK, "OK", "text/plain; version=0.0.4; charset=utf-8", metrics.text);
-    evbuffer_free(metrics.text);
+    http_reply_metrics(request, server->source.add_metrics, server->source.user);
 }
 
 static void answer_unknown(struct evhttp_request *request, void *user)
@@ -115,44 +146,21 @@ static void answer_unknown(struct evhttp_request *request, void *user)
     evhttp_send_error(request, HTTP_NOTFOUND, NULL);
 }
 
-static uint16_t port_of(struct evhttp_bound_socket *bound)
-{
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } address = {.v6 = {0}};
-    socklen_t len = sizeof(address);
-    if (getsockname(evhttp_bound_socket_get_fd(bound), &address.any, &len))
-        return 0;
-    return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
-}
-
 int http_server_new(struct event_base *base, const char *host, uint16_t port,
                     const struct http_source *source, struct http_server **out, struct am_err *err)
 {
     struct http_server *server = calloc(1, sizeof(*server));
-    if (!server || !(server->http = evhttp_new(base))) {
-        http_server_free(server);
+    if (!server)
         return am_fail(err, -ENOMEM, "health server: out of memory");
+    const int code = http_listen(base, host, port, &server->http, &server->port, err);
+    if (code != 0) {
+        free(server);
+        return code;
     }
     server->source = *source;
-    evhttp_set_allowed_methods(server->http, EVHTTP_REQ_GET);
-    evhttp_set_max_headers_size(server->http, HEADERS_MAX);
-    evhttp_set_max_body_size(server->http, BODY_MAX);
-    evhttp_set_timeout(server->http, TIMEOUT_S);
     evhttp_set_cb(server->http, "/healthz", answer_health, server);
     evhttp_set_cb(server->http, "/metrics", answer_metrics, server);
     evhttp_set_gencb(server->http, answer_unknown, server);
-    errno = 0;
-    struct evhttp_bound_socket *bound = evhttp_bind_socket_with_handle(server->http, host, port);
-    if (!bound) {
-        const int code = errno ? -errno : -EADDRNOTAVAIL;
-        http_server_free(server);
-        return am_fail(err, code, "HEALTH_ADDR: can not listen on %s port %u: %s", host, port,
-                       strerror(-code));
-    }
-    server->port = port_of(bound);
     *out = server;
     return 0;
 }
@@ -166,7 +174,6 @@ void http_server_free(struct http_server *server)
 {
     if (!server)
         return;
-    if (server->http)
-        evhttp_free(server->http);
+    evhttp_free(server->http);
     free(server);
 }

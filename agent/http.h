@@ -11,7 +11,11 @@
 
 #include "crypto/am_error.h"
 
+struct evbuffer;
 struct event_base;
+struct evhttp;
+struct evhttp_request;
+struct json_object;
 struct http_server;
 struct http_metrics;
 
@@ -40,9 +44,11 @@ void http_metrics_begin(struct http_metrics *metrics, enum http_metric_type type
 void http_metrics_sample(struct http_metrics *metrics, const char *name, const char *label,
                          const char *label_value, uint64_t value);
 
+typedef void (*http_add_metrics_fn)(void *user, struct http_metrics *metrics);
+
 struct http_source {
     void (*get_health)(void *user, struct http_health *out);
-    void (*add_metrics)(void *user, struct http_metrics *metrics);
+    http_add_metrics_fn add_metrics;
     void *user;
 };
 
@@ -53,5 +59,18 @@ int http_server_new(struct event_base *base, const char *host, uint16_t port,
 void http_server_free(struct http_server *server);
 
 uint16_t http_server_port(const struct http_server *server);
+
+/* ---- For a server with pages of its own ---- */
+
+/* A server for small GET requests, without pages yet; the caller frees it (evhttp_free). Address, port and
+ * result as of http_server_new; `bound_port` is the one taken. */
+int http_listen(struct event_base *base, const char *host, uint16_t port, struct evhttp **out,
+                uint16_t *bound_port, struct am_err *err);
+
+/* Answer a request: 200, or 503 when not `healthy`. `object` is taken over; NULL, for want of memory, answers
+ * 500. */
+void http_reply(struct evhttp_request *request, bool healthy, const char *type, struct evbuffer *body);
+void http_reply_json(struct evhttp_request *request, bool healthy, struct json_object *object);
+void http_reply_metrics(struct evhttp_request *request, http_add_metrics_fn add_metrics, void *user);
 
 #endif

@@ -1,12 +1,12 @@
 #include "indexer/hub.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <event2/util.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "agent/log.h"
+#include "agent/socket.h"
 #include "indexer/session.h"
 
 #define SWEEP_MS 250
@@ -286,15 +287,7 @@ void hub_stop(struct hub *hub)
 
 uint16_t hub_port(const struct hub *hub)
 {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } address = {.v6 = {0}};
-    socklen_t len = sizeof(address);
-    if (getsockname(evconnlistener_get_fd(hub->listener), &address.any, &len) != 0)
-        return 0;
-    return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
+    return socket_port(evconnlistener_get_fd(hub->listener));
 }
 
 void hub_status(const struct hub *hub, struct hub_status *out)

@@ -14,6 +14,7 @@ import { SPONSOR_TOKEN } from "../devnet/lib/services.mjs";
 import { awaitHealthy } from "../devnet/lib/up.mjs";
 import { keyholderFirst } from "./lib/checks.mjs";
 import { cluster, deployment, instance, nodes, recordFigure } from "./lib/mesh.mjs";
+import { operationsOnChain } from "./lib/operations.mjs";
 import { payByAlchemy, payByPimlico, payByWorker } from "./lib/payers.mjs";
 import { startVendor, startWrongAgent, stopVendor, vendorRequests, withSpare } from "./lib/spare.mjs";
 import { accountNonce, nodeKeys, readCluster, sendUserOperation } from "./lib/witness.mjs";
@@ -24,7 +25,7 @@ const OUTAGE_MS = 60_000;
 const COMMITTED_MS = 60_000;
 const INCLUDED = /"operation\.included"/;
 const WEBHOOK_DATA = JSON.stringify({ webhookData: SPONSOR_TOKEN });
-const ABI = ["AttestFacet", "MessageFacet", "NetworkFacet"].flatMap(contractAbi);
+const ABI = ["AttestFacet", "DstackFacet", "MessageFacet", "NetworkFacet"].flatMap(contractAbi);
 let vendor;
 let index = 210;
 
@@ -180,42 +181,43 @@ describe("sponsor", { concurrency: true }, () => {
   });
 });
 
-// Paid for in vain: an endpoint told to a member that was removed before the operation was included.
-async function countEndpointsTooLate(node) {
-  const operations = await meshctl(instance, node, "ops");
-  return operations.filter(
-    ({ purpose, outcome, tx_hash }) => purpose === "endpoint" && outcome === "reverted" && tx_hash !== null,
-  ).length;
-}
+// Whatever a node does on chain, and the event that each success leaves there.
+const DEEDS = {
+  dstack_register: "MemberRegistered",
+  publishWgKey: "WgKeyPublished",
+  send: "MessageSent",
+  setCskCommitment: "CskCommitmentSet",
+};
+// What may come too late when it is included: the recipient was removed, another generation was opened.
+const MAY_BE_LATE = ["send", "setCskCommitment"];
 
-// Whatever a node has done since the chain began, each of it on chain for one operation.
-const DEEDS = ["MemberRegistered", "WgKeyPublished", "MessageSent"];
-
-async function countEvents(eventName, isOurs = () => true) {
+async function countEvents(eventName, memberIds, toBlock) {
   const logs = await chainClient(instance).getContractEvents({
     address: cluster,
     abi: ABI,
     eventName,
     fromBlock: 0n,
+    toBlock,
   });
-  return logs.filter(isOurs).length;
+  const doer = ({ memberId, senderMemberId }) => memberId ?? senderMemberId;
+  return logs.filter(({ args }) => doer(args) === undefined || memberIds.includes(doer(args))).length;
 }
 
 test("sponsor: a node's life is one operation, and one more for each shared key it commits to", async () => {
-  const made = await Promise.all(nodes().map((node) => accountNonce(instance, node)));
-  const total = Number(made.reduce((sum, count) => sum + count, 0n));
-  recordFigure(instance, "operations_per_node", (total / made.length).toFixed(2));
+  const toBlock = await chainClient(instance).getBlockNumber();
+  const made = await operationsOnChain(instance, nodes(), ABI, toBlock);
+  recordFigure(instance, "operations_per_node", (made.length / nodes().length).toFixed(2));
   const ids = await Promise.all(
     nodes().map((node) => readCluster(instance, cluster, "memberIdOf", [node.memberContract])),
   );
-  const isOurs = ({ args }) => ids.includes(args.memberId ?? args.senderMemberId);
-  const deeds = await Promise.all(DEEDS.map((eventName) => countEvents(eventName, isOurs)));
-  const commitments = await countEvents("CskCommitmentSet");
-  assert.equal(deeds[0], made.length);
-  const tooLate = await Promise.all(nodes().map(countEndpointsTooLate));
-  assert.equal(
-    total,
-    [...deeds, ...tooLate].reduce((sum, count) => sum + count, commitments),
-    `${made} operations, ${tooLate} of them too late`,
+  for (const [functionName, eventName] of Object.entries(DEEDS)) {
+    const done = made.filter((operation) => operation.success && operation.functionName === functionName);
+    assert.equal(done.length, await countEvents(eventName, ids, toBlock), functionName);
+  }
+  const registrations = made.filter(({ functionName }) => functionName === "dstack_register");
+  assert.equal(registrations.length, nodes().length);
+  const unexpected = made.filter(
+    ({ success, functionName }) => !(success ? functionName in DEEDS : MAY_BE_LATE.includes(functionName)),
   );
+  assert.deepEqual(unexpected, []);
 });

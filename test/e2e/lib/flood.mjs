@@ -1,9 +1,10 @@
-// Everything that strangers may try at the indexer's port, at once. Ends with a line of JSON: how often each refusal
-// code was heard.
+// Everything that strangers may try at the indexer's port, at once. Ends with a line of JSON: how many of the silent
+// connections were opened, and the refusal code that each kind of talker heard.
 //
 //   flood.mjs HOST PORT SILENT
 //
 // SILENT connections say nothing; fewer send a TLS handshake bit by bit, garbage, too long a frame, a Hello of nobody.
+// Newer strangers displace older ones: a talker that is displaced before it is answered tries again.
 
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,20 +13,28 @@ import { connect as connectTls } from "node:tls";
 const [host, port, silent] = process.argv.slice(2);
 const EACH = 50;
 const OPENED_AT_ONCE = 200;
-const codes = {};
+const TRY_AGAIN_MS = 500;
+const PATIENCE_MS = 90_000;
 
 // The code of a Refusal: varint length, field 5 of the frame, its length, field 1.
-function noteRefusal(data) {
-  if (data[1] === 0x2a && data[3] === 0x08) codes[data[4]] = (codes[data[4]] ?? 0) + 1;
-}
+const refusalCode = (data) => (data[1] === 0x2a && data[3] === 0x08 ? data[4] : undefined);
 
 const ended = (socket) => new Promise((resolve) => socket.on("error", resolve).on("close", resolve));
 
-const sayOverTls = (bytes) => new Promise((resolve) => {
+async function sayOverTls(bytes) {
+  let code;
   const socket = connectTls({ host, port, rejectUnauthorized: false }, () => socket.write(bytes));
-  socket.on("data", noteRefusal);
-  ended(socket).then(resolve);
-});
+  socket.on("data", (data) => (code ??= refusalCode(data)));
+  await ended(socket);
+  return code;
+}
+
+async function sayUntilRefused(bytes) {
+  const deadline = Date.now() + PATIENCE_MS;
+  let code;
+  while ((code = await sayOverTls(bytes)) === undefined && Date.now() < deadline) await sleep(TRY_AGAIN_MS);
+  return code;
+}
 
 function drip() {
   const socket = connect({ host, port });
@@ -48,14 +57,20 @@ function helloOfNobody() {
   return delimited(field(0x0a, hello));
 }
 
-const attempts = [];
-for (let i = 0; i < EACH; i++) {
-  attempts.push(drip(), sayOverTls("\x05hello"), sayOverTls(Buffer.from([0xff, 0xff, 0xff, 0x7f])), sayOverTls(helloOfNobody()));
-}
-const quiet = [];
+const TALKERS = {
+  garbage: Buffer.from("\x05hello"),
+  tooLong: Buffer.from([0xff, 0xff, 0xff, 0x7f]),
+  nobody: helloOfNobody(),
+};
+
+const crowd = [];
+for (let i = 0; i < EACH; i++) crowd.push(drip(), ...Object.values(TALKERS).map(sayOverTls));
+const refusals = Object.entries(TALKERS).map(async ([name, bytes]) => [name, await sayUntilRefused(bytes)]);
+let opened = 0;
 for (let i = 0; i < Number(silent); i++) {
-  quiet.push(ended(connect({ host, port })));
+  const socket = connect({ host, port }, () => opened++);
+  crowd.push(ended(socket));
   if (i % OPENED_AT_ONCE === 0) await sleep(20);
 }
-await Promise.all([...attempts, ...quiet]);
-console.log(JSON.stringify(codes));
+await Promise.all(crowd);
+console.log(JSON.stringify({ opened, codes: Object.fromEntries(await Promise.all(refusals)) }));

@@ -37,18 +37,31 @@ static int take_key(const char *key, api_SendMessage *message, struct am_err *er
     return 0;
 }
 
+static int take_recipient(struct api_client *client, const char *name, api_SendMessage *message,
+                          struct am_err *err)
+{
+    static api_PeerPath path;
+    const int code = find_path(client, name, &path, err);
+    if (code)
+        return code;
+    if (path.self)
+        return am_fail(err, -EINVAL, "%s: that is this node itself", name);
+    if (path.peer.removed)
+        return am_fail(err, -ENOENT, "%s: it was removed from the cluster", name);
+    message->recipient.size = sizeof(path.peer.member_id);
+    memcpy(message->recipient.bytes, path.peer.member_id, sizeof(path.peer.member_id));
+    return 0;
+}
+
 int message_send(const struct invocation *invocation)
 {
     static api_Request request = {.id = 2, .which_body = api_Request_send_message_tag};
     static api_Response answer;
-    static api_Peer peer;
     struct am_err err;
     api_SendMessage *message = &request.body.send_message;
-    if (find_peer(invocation->client, invocation->words[0], &peer, &err) ||
+    if (take_recipient(invocation->client, invocation->words[0], message, &err) ||
         take_payload(invocation->words[1], message, &err) || take_key(invocation->key, message, &err))
         return command_fail(&err);
-    message->recipient.size = sizeof(peer.member_id);
-    memcpy(message->recipient.bytes, peer.member_id, sizeof(peer.member_id));
     if (api_client_send(invocation->client, &request, &err) ||
         api_client_receive(invocation->client, SEND_TIMEOUT_MS, &answer, &err))
         return command_fail(&err);

@@ -1,5 +1,6 @@
 #include "agent/meshctl/why.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <json-c/json_object.h>
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/meshctl/find.h"
 #include "agent/meshctl/show.h"
 #include "crypto/bytes.h"
 
@@ -230,46 +232,32 @@ static int show_stranger(const struct invocation *invocation, const struct am_er
 }
 
 /* Only where it matters: for a peer with a stream that is not heard. */
-static int look_again(const struct invocation *invocation, const api_Request *request, struct sight *sight,
-                      struct am_err *err)
+static int look_again(const struct invocation *invocation, struct sight *sight, struct am_err *err)
 {
-    static api_Response answer;
-    const api_PeerPath *later = &answer.body.peer_path;
+    const uint64_t received = sight->path.peer.stream.received;
     if (sight->path.heard || sight->path.peer.transport == api_Peer_Transport_NONE)
         return 0;
     usleep(SECOND_LOOK_US);
-    const int code = command_ask(invocation->client, request, api_Response_peer_path_tag, &answer, err);
-    if (code)
-        return code;
-    sight->silent = later->peer.stream.received == sight->path.peer.stream.received;
-    sight->path = *later;
-    return 0;
+    const int code = find_path(invocation->client, invocation->words[0], &sight->path, err);
+    sight->silent = code == 0 && sight->path.peer.stream.received == received;
+    return code;
 }
 
 int why_explain(const struct invocation *invocation)
 {
-    static api_Response answer;
     static struct verdict verdict;
     static struct sight sight;
     struct am_err err;
-    api_Request request = {.id = 1, .which_body = api_Request_explain_peer_tag};
-    char *const name = request.body.explain_peer.name;
-    const size_t room = sizeof(request.body.explain_peer.name);
-    if (snprintf(name, room, "%s", invocation->words[0]) >= (int)room) {
-        fprintf(stderr, "meshctl: no member has a name that long\n");
-        return EXIT_USAGE;
-    }
-    const int code = command_ask(invocation->client, &request, api_Response_peer_path_tag, &answer, &err);
-    if (code == AM_EREMOTE && answer.body.error.code == api_Error_Code_NOT_FOUND)
+    const int code = find_path(invocation->client, invocation->words[0], &sight.path, &err);
+    if (code == -ENOENT)
         return show_stranger(invocation, &err);
     if (code)
         return command_fail(&err);
-    if (answer.body.peer_path.self) {
+    if (sight.path.self) {
         fprintf(stderr, "meshctl: that is this node itself\n");
         return EXIT_USAGE;
     }
-    sight.path = answer.body.peer_path;
-    if (look_again(invocation, &request, &sight, &err))
+    if (look_again(invocation, &sight, &err))
         return command_fail(&err);
     judge(&sight, &verdict);
     (invocation->json ? show_json : show_text)(&sight, &verdict);

@@ -6,6 +6,8 @@
 
 #include "agent/api/server.h"
 
+#define ALL_PEERS "eeee" /* how every peer's member id begins */
+
 static void get_status(void *user, api_Status *out)
 {
     const struct fake_node *node = user;
@@ -115,9 +117,17 @@ static api_Error_Code rotate_wireguard_key(void *user, api_Rotation *out)
 
 static api_Error_Code explain_peer(void *user, const char *name, api_PeerPath *out)
 {
-    const uint32_t index = (uint32_t)atoi(name);
-    out->has_peer = get_peer(user, index, &out->peer);
+    const struct fake_node *node = user;
     out->device_in_place = out->heard = out->hears_us = true;
+    if (strcmp(name, ALL_PEERS) == 0)
+        return api_Error_Code_INVALID_ARGUMENT;
+    for (uint32_t index = 1; index < node->members && !out->has_peer; index++) {
+        char number[16];
+        snprintf(number, sizeof(number), "%u", index);
+        out->peer = (api_Peer){0};
+        get_peer(user, index, &out->peer);
+        out->has_peer = strcmp(name, number) == 0 || strcmp(name, out->peer.mesh_ipv4) == 0;
+    }
     return out->has_peer ? api_Error_Code_UNSPECIFIED : api_Error_Code_NOT_FOUND;
 }
 

@@ -4,9 +4,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define GROW_AFTER                                                                                           \
-    8 /* good answers in a row: a provider's limit is run into now and then, not every time                  \
-       */
+/* Good answers in a row: a provider's limit is run into now and then, not every time. */
+#define GROW_AFTER 8
 
 struct log_reader {
     struct rpc *node;

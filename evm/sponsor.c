@@ -228,46 +228,17 @@ static json_object *alchemy_params(const struct sponsor_request *request)
     return NULL;
 }
 
-static int take_stub(struct userop *op, json_object *answer, bool *final, struct am_err *err)
-{
-    json_object *is_final;
-    *final = json_object_object_get_ex(answer, "isFinal", &is_final) && json_object_get_boolean(is_final);
-    return userop_take_paymaster(op, answer, err);
-}
-
-static int take_estimate(struct userop *op, json_object *answer, bool *final, struct am_err *err)
-{
-    (void) final;
-    return userop_take_gas(op, answer, err);
-}
-
-/* A bundler may estimate as if others' operations came right before, which warm up what this one uses; it is
- * paid for alone. */
-static int take_call_gas(struct userop *op, json_object *answer, bool *final, struct am_err *err)
-{
-    (void) final;
-    return userop_raise_call_gas(op, answer, err);
-}
-
-static int take_paymaster(struct userop *op, json_object *answer, bool *final, struct am_err *err)
-{
-    (void) final;
-    return userop_take_paymaster(op, answer, err);
-}
-
 /* {slow, standard, fast}, each with both fees; an operation below `slow` is refused. */
-static int take_prices(struct userop *op, json_object *answer, bool *final, struct am_err *err)
+static int take_prices(struct userop *op, json_object *answer, struct am_err *err)
 {
     json_object *fast = NULL;
-    (void) final;
     json_object_object_get_ex(answer, "fast", &fast);
     return userop_raise_fees_to(op, fast, err);
 }
 
 /* Gas and paymaster in one answer, signed together; fees when the service chose them. */
-static int take_everything(struct userop *op, json_object *answer, bool *final, struct am_err *err)
+static int take_everything(struct userop *op, json_object *answer, struct am_err *err)
 {
-    (void) final;
     int code = userop_take_paymaster(op, answer, err);
     if (!code)
         code = userop_take_gas(op, answer, err);
@@ -275,17 +246,22 @@ static int take_everything(struct userop *op, json_object *answer, bool *final, 
 }
 
 static const struct sponsor_step erc7677_steps[] = {
-    {.method = "pm_getPaymasterStubData", .params = paymaster_params, .take = take_stub},
+    {.method = "pm_getPaymasterStubData", .params = paymaster_params, .take = userop_take_paymaster},
     {.method = "eth_estimateUserOperationGas",
      .service = SPONSOR_BUNDLER,
      .params = bundler_params,
-     .take = take_estimate},
-    {.method = "eth_estimateGas", .service = SPONSOR_NODE, .params = call_params, .take = take_call_gas},
+     .take = userop_take_gas},
+    /* A bundler may estimate as if others' operations came right before, which warm up what this one uses; it
+     * is paid for alone. */
+    {.method = "eth_estimateGas",
+     .service = SPONSOR_NODE,
+     .params = call_params,
+     .take = userop_raise_call_gas},
     {.method = "pm_getPaymasterData",
      .after_raise = true,
      .not_if_final = true,
      .params = paymaster_params,
-     .take = take_paymaster},
+     .take = userop_take_paymaster},
 };
 
 static const struct sponsor_step alchemy_steps[] = {
@@ -320,6 +296,12 @@ const struct sponsor_step *sponsor_steps(enum sponsor_kind kind, size_t *len)
 {
     *len = flows[kind].len;
     return flows[kind].steps;
+}
+
+bool sponsor_is_final(json_object *answer)
+{
+    json_object *is_final;
+    return json_object_object_get_ex(answer, "isFinal", &is_final) && json_object_get_boolean(is_final);
 }
 
 int sponsor_error_of_rpc(const struct rpc_result *result, struct am_err *err)

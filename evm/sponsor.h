@@ -71,13 +71,15 @@ struct sponsor_step {
     bool not_if_final; /* left out when an earlier answer declared itself final */
     /* The call's parameters; NULL when memory is short. */
     json_object *(*params)(const struct sponsor_request *request);
-    /* Takes the answer over into the operation; sets `*final` when the sponsor says that nothing is to
-     * follow. */
-    int (*take)(struct userop *op, json_object *answer, bool *final, struct am_err *err);
+    /* Takes the answer over into the operation. */
+    int (*take)(struct userop *op, json_object *answer, struct am_err *err);
 };
 
 /* The steps of a kind, in order. */
 const struct sponsor_step *sponsor_steps(enum sponsor_kind kind, size_t *len);
+
+/* Whether an answer of the sponsor stands as it is: nothing is to follow (ERC-7677). */
+bool sponsor_is_final(json_object *answer);
 
 /* What a sponsor's failure means: AM_EDENIED with the reason when it refuses to pay, AM_EREVERT when it found
  * out that the operation would fail, the result's own code when asking again later can help. */

@@ -105,7 +105,7 @@ static int take_answer(struct sponsoring *s, const struct sponsor_step *step, js
                        struct am_err *err)
 {
     const struct uint256 fee = s->op->max_fee_per_gas, tip = s->op->max_priority_fee_per_gas;
-    const int code = step->take(s->op, answer, &s->final, err);
+    const int code = step->take(s->op, answer, err);
     const bool lowered = uint256_compare(&s->op->max_fee_per_gas, &fee) < 0 ||
                          uint256_compare(&s->op->max_priority_fee_per_gas, &tip) < 0;
     if (!code && (!s->fees_fixed || !lowered))
@@ -134,6 +134,8 @@ static void on_answer(void *user, const struct rpc_result *result)
     } else if (take_answer(s, step, result->value, &err)) {
         step_failed(s, step->service == SPONSOR_ITSELF, &err, 0);
     } else {
+        if (step->service == SPONSOR_ITSELF)
+            s->final = sponsor_is_final(result->value);
         s->step++;
         ask_step(s);
     }

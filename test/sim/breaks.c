@@ -25,6 +25,7 @@ static const struct {
     [BREAK_LATE_CLOCK] = {"the clock is behind the timers", "deadline does not move"},
     [BREAK_LOST_MAIL] = {"logs are missing from inboxes", "messages"},
     [BREAK_FORGED_SENT] = {"sent endpoints are read as others", "pays twice"},
+    [BREAK_DEEP_REORG] = {"reorganisations undo endpoints of any age", "counts member"},
     [BREAK_SMALL_CAPS] = {"the caps are a sixteenth", "outgrows a bound"},
 };
 

@@ -2,10 +2,12 @@
  * are in blocks, and who they are for reads them there. */
 #include <stdlib.h>
 
+#include "agent/core/state.h" /* what a node holds for told */
 #include "crypto/keccak.h"
 #include "test/sim/world.h"
 
 #define MAIL_READ_MS 20000 /* a node has read what is older */
+#define MAIL_UNDONE_PCT 50 /* of the endpoints in blocks that are reorganised */
 
 /* An endpoint never changes here: its id follows from sender, recipient and time. */
 struct bytes32 mail_endpoint_id(void *user, const struct bytes32 *recipient, uint64_t issued_ms)
@@ -77,12 +79,21 @@ bool mail_is_settled(const struct world *world, const struct sim_mail *mail)
     return mail_find(world, mail) || (!mail->is_endpoint && !chain_is_live(&world->chain, &mail->to));
 }
 
-/* What comes after `block` is in block `again` from now on. */
+/* What comes after `block` is in block `again` from now on; some endpoints are in no block any more. */
 void mail_reorganise(struct world *world, uint64_t block, uint64_t again)
 {
-    for (uint32_t i = 0; i < world->mails_len; i++)
-        if (world->mails[i].block > block)
-            world->mails[i].block = again;
+    uint32_t len = 0;
+
+    for (uint32_t i = 0; i < world->mails_len; i++) {
+        struct sim_mail mail = world->mails[i];
+        if (mail.block > block || world->broken == BREAK_DEEP_REORG) {
+            if (mail.is_endpoint && world_chance(world, MAIL_UNDONE_PCT))
+                continue;
+            mail.block = mail.block > block ? again : mail.block;
+        }
+        world->mails[len++] = mail;
+    }
+    world->mails_len = len;
 }
 
 static struct core_inbox_message mail_message(const struct sim_mail *mail)
@@ -126,12 +137,12 @@ void mail_read_inbox(struct world *world, uint32_t n, uint64_t from, uint64_t to
     shell_step(world, n, &(struct core_event){.type = CORE_EVENT_INBOX_READ});
 }
 
-void mail_read_sent(struct world *world, uint32_t n, uint64_t to)
+void mail_read_sent(struct world *world, uint32_t n, uint64_t from, uint64_t to)
 {
     for (uint32_t i = 0; i < world->mails_len; i++) {
         const struct sim_mail *mail = &world->mails[i];
         struct core_sent sent = {.recipient = mail->to, .envelope_id = mail->id};
-        if (!mail->is_endpoint || mail->block > to ||
+        if (!mail->is_endpoint || mail->block < from || mail->block > to ||
             !bytes32_equal(&mail->from, &world->nodes[n].identity.member_id))
             continue;
         if (world->broken == BREAK_FORGED_SENT)
@@ -163,6 +174,21 @@ void mail_settled(struct world *world, uint32_t n)
     node->letters_sent++;
 }
 
+/* Whom a node need not tell again, has been told. */
+static void mail_check_told(struct world *world, uint32_t n)
+{
+    const struct sim_node *node = &world->nodes[n];
+    const struct members *members = &node->core->members;
+
+    for (uint32_t i = 0; i < members->count; i++) {
+        const struct errand *errand = &members->rows[i].errand;
+        const struct sim_mail mail = {
+            .from = node->identity.member_id, .to = errand->member_id, .id = errand->last};
+        if (errand->is_current && errand->fresh == 0 && !mail_find(world, &mail))
+            world_fail(world, n, "counts member %u as told, which the chain does not", i);
+    }
+}
+
 /* Everybody has read what was for it. */
 void mail_check(struct world *world)
 {
@@ -171,6 +197,7 @@ void mail_check(struct world *world)
         struct core_inbox inbox = {0};
         if (world->nodes[n].removed || !world->nodes[n].core)
             continue;
+        mail_check_told(world, n);
         mail_state_at(world, n, &state);
         core_inbox(world->nodes[n].core, &inbox);
         if (inbox.count < state.inbox_count)

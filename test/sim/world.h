@@ -190,6 +190,7 @@ enum sim_break {
     BREAK_SMALL_CAPS,
     BREAK_LOST_MAIL,
     BREAK_FORGED_SENT,
+    BREAK_DEEP_REORG,
     BREAKS
 };
 
@@ -291,7 +292,7 @@ bool mail_is_settled(const struct world *world, const struct sim_mail *mail);
 void mail_reorganise(struct world *world, uint64_t block, uint64_t again);
 void mail_state_at(const struct world *world, uint32_t node, struct core_chain_state *state);
 void mail_read_inbox(struct world *world, uint32_t node, uint64_t from, uint64_t to);
-void mail_read_sent(struct world *world, uint32_t node, uint64_t to);
+void mail_read_sent(struct world *world, uint32_t node, uint64_t from, uint64_t to);
 void mail_write(struct world *world, uint32_t node, uint32_t to);
 void mail_settled(struct world *world, uint32_t node);
 void mail_check(struct world *world);

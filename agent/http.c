@@ -35,17 +35,27 @@ void http_metrics_begin(struct http_metrics *metrics, enum http_metric_type type
                         type == HTTP_METRIC_COUNTER ? "counter" : "gauge");
 }
 
-void http_metrics_sample(struct http_metrics *metrics, const char *name, const char *label,
-                         const char *label_value, uint64_t value)
+static void add_label(struct evbuffer *text, const struct http_label *label)
 {
-    evbuffer_add_printf(metrics->text, "%s{%s=\"", name, label);
-    for (; *label_value; label_value++) {
-        if (*label_value == '\n')
-            evbuffer_add(metrics->text, "\\n", 2);
-        else
-            evbuffer_add_printf(metrics->text, strchr("\"\\", *label_value) ? "\\%c" : "%c", *label_value);
+    evbuffer_add_printf(text, "%s=\"", label->name);
+    for (const char *c = label->value; *c; c++) {
+        if (strchr("\"\\\n", *c))
+            evbuffer_add(text, "\\", 1);
+        evbuffer_add(text, *c == '\n' ? "n" : c, 1);
     }
-    evbuffer_add_printf(metrics->text, "\"} %" PRIu64 "\n", value);
+    evbuffer_add(text, "\"", 1);
+}
+
+void http_metrics_sample(struct http_metrics *metrics, const char *name, const struct http_label *labels,
+                         size_t labels_len, uint64_t value)
+{
+    evbuffer_add_printf(metrics->text, "%s{", name);
+    for (size_t i = 0; i < labels_len; i++) {
+        if (i > 0)
+            evbuffer_add(metrics->text, ",", 1);
+        add_label(metrics->text, &labels[i]);
+    }
+    evbuffer_add_printf(metrics->text, "} %" PRIu64 "\n", value);
 }
 
 void http_metrics_add(struct http_metrics *metrics, enum http_metric_type type, const char *name,

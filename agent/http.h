@@ -7,6 +7,7 @@
 #define AGENT_HTTP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "crypto/am_error.h"
@@ -38,11 +39,18 @@ enum http_metric_type {
 void http_metrics_add(struct http_metrics *metrics, enum http_metric_type type, const char *name,
                       const char *help, uint64_t value);
 
-/* Starts a metric whose samples carry one label; then add the samples. */
+/* Starts a metric whose samples carry labels; then add the samples. */
 void http_metrics_begin(struct http_metrics *metrics, enum http_metric_type type, const char *name,
                         const char *help);
-void http_metrics_sample(struct http_metrics *metrics, const char *name, const char *label,
-                         const char *label_value, uint64_t value);
+struct http_label {
+    const char *name;
+    const char *value; /* any text */
+};
+#define HTTP_LABELS(...)                                                                                     \
+    (const struct http_label[]){__VA_ARGS__},                                                                \
+        sizeof((const struct http_label[]){__VA_ARGS__}) / sizeof(struct http_label)
+void http_metrics_sample(struct http_metrics *metrics, const char *name, const struct http_label *labels,
+                         size_t labels_len, uint64_t value);
 
 typedef void (*http_add_metrics_fn)(void *user, struct http_metrics *metrics);
 

@@ -456,8 +456,9 @@ struct core_desired_peer {
     uint32_t mesh_ip;
     uint8_t mesh_ip6[16];
     uint32_t loopback_ip; /* agent/transport/loopback.h */
-    bool carried;         /* a stream is there */
-    bool streamed;        /* a stream to it has worked: its datagrams need not fit a wire */
+    bool carried;         /* a stream is there, and the tunnel is begun */
+    bool begun;    /* this node may begin handshakes: no longer does it leave the first one to the peer */
+    bool streamed; /* a stream to it has worked: its datagrams need not fit a wire */
 };
 
 /* False until the own address and the mesh's network are known. */

@@ -184,6 +184,7 @@ void liveness_heartbeat(struct core *core, const struct core_heartbeat *heartbea
     beat->heard_ms = core->now_ms;
     if (!beat->up)
         liveness_set_up(core, row, true);
+    links_begin(core, row);
     liveness_look(core, heartbeat->index, heartbeat);
     liveness_set_ahead(core, row, liveness_is_ahead(core, heartbeat));
     if (heartbeat->version > core->registry.known.version)

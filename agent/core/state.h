@@ -59,6 +59,7 @@ struct link {
     bool dialing;
     bool dialed;       /* up: by our dial */
     bool ever_up;      /* since the peer is wanted */
+    bool begun;        /* this node sends into the tunnel; see links_begin */
     uint32_t failures; /* in a row; a stream that held clears them */
     uint64_t since_ms; /* of the present state, up or not */
     char text[CORE_LINK_TEXT_MAX];

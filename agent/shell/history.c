@@ -54,6 +54,7 @@ void history_end(struct history *history, const struct operation_result *result,
         return;
     struct history_entry *entry = entry_at(history, history->len - 1);
     entry->outcome = outcome_of(result);
+    history->ended[entry->outcome]++;
     entry->ended_unix_ms = unix_ms;
     entry->sends += result->sends;
     if (!bytes32_is_zero(&result->hash))

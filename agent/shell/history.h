@@ -13,7 +13,8 @@ enum history_outcome {
     HISTORY_INCLUDED, /* with success */
     HISTORY_REVERTED, /* included, or refused before, because the call fails */
     HISTORY_DENIED,   /* no sponsor wants to pay */
-    HISTORY_FAILED    /* for another reason, which may pass */
+    HISTORY_FAILED,   /* for another reason, which may pass */
+    HISTORY_OUTCOMES
 };
 
 struct history_entry {
@@ -35,6 +36,7 @@ struct history_entry {
 struct history {
     struct history_entry entries[HISTORY_MAX];
     size_t first, len;
+    uint64_t ended[HISTORY_OUTCOMES]; /* attempts of this process that ended so */
 };
 
 /* Notes that an operation is begun. What failed before and is tried again goes on as the same entry. */

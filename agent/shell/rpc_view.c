@@ -54,7 +54,7 @@ void rpc_view_add_metrics(const struct rpc *rpc, struct http_metrics *metrics)
         for (size_t i = 0; i < len; i++) {
             char label[HTTP_ORIGIN_SIZE + 8];
             snprintf(label, sizeof(label), "%zu/%s", i + 1, endpoints[i].origin);
-            http_metrics_sample(metrics, kinds[k].name, "endpoint", label,
+            http_metrics_sample(metrics, kinds[k].name, HTTP_LABELS({"endpoint", label}),
                                 *(const uint64_t *)((const char *)&endpoints[i] + kinds[k].offset));
         }
     }

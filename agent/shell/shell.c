@@ -93,8 +93,10 @@ static void on_watch(evutil_socket_t fd, short what, void *user)
 {
     struct shell *shell = user;
     (void)fd, (void)what;
-    if (tunnels_watch_read(shell->tunnels))
-        feed(shell, &(struct core_event){.type = CORE_EVENT_DEVICE_DRIFTED});
+    if (!tunnels_watch_read(shell->tunnels))
+        return;
+    shell->views.device_drifts++;
+    feed(shell, &(struct core_event){.type = CORE_EVENT_DEVICE_DRIFTED});
 }
 
 static void on_observe(evutil_socket_t fd, short what, void *user)
@@ -108,6 +110,8 @@ static void on_observe(evutil_socket_t fd, short what, void *user)
         log_warn("device.failed", log_text("reason", err.text));
         event = (struct core_event){.type = CORE_EVENT_DEVICE_FAILED,
                                     .failure = {.text = err.text, .retryable = true}};
+    } else {
+        shell->views.device_drifts += event.observed.drifted;
     }
     feed(shell, &event);
 }
@@ -148,7 +152,7 @@ static void on_dial_failed(void *user, uint32_t index, const char *reason)
 
 static void on_ingress_refused(void *user, uint64_t count, const char *reason)
 {
-    (void)user;
+    ((struct shell *)user)->views.ingress_refused += count;
     log_warn("ingress.refused", log_uint("count", count), log_text("reason", reason));
 }
 
@@ -295,6 +299,7 @@ static int open_servers(struct shell *shell, struct am_err *err)
         api_server_new(shell->base, config->agent_socket, config->agent_socket_group, &api, &shell->api, err);
     if (code != 0)
         return code;
+    shell->views.api = shell->api;
     return http_server_new(shell->base, config->health_host, config->health_port, &http, &shell->http, err);
 }
 

@@ -3,13 +3,11 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "agent/confine.h"
 #include "agent/indexer/subscription.h"
-#include "agent/shell/endpoints.h"
 #include "agent/shell/explain.h"
 #include "agent/shell/history.h"
-#include "agent/shell/mesh.h"
 #include "agent/shell/messaging.h"
+#include "agent/shell/metrics.h"
 #include "agent/shell/onchain.h"
 #include "agent/shell/rpc_view.h"
 #include "agent/shell/vault.h"
@@ -328,150 +326,9 @@ static void get_health(void *user, struct http_health *out)
     };
 }
 
-static void sum_counters(const struct views *views, uint32_t members, struct transport_counters *sum)
-{
-    struct transport_counters one;
-    *sum = (struct transport_counters){0};
-    for (uint32_t i = 0; views->transport && i < members; i++) {
-        if (transport_read_counters(views->transport, i, &one) != 0)
-            continue;
-        sum->sent += one.sent;
-        sum->sent_bytes += one.sent_bytes;
-        sum->received += one.received;
-        sum->received_bytes += one.received_bytes;
-        sum->dropped_late += one.dropped_late;
-        sum->dropped_full += one.dropped_full;
-        sum->dropped_down += one.dropped_down;
-        sum->dropped_malformed += one.dropped_malformed;
-        sum->streams += one.streams;
-    }
-}
-
-static void add_transport_metrics(struct http_metrics *metrics, const struct transport_counters *sum)
-{
-    static const char dropped[] = "attestmesh_transport_dropped_datagrams_total";
-    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_transport_sent_datagrams_total",
-                     "Datagrams handed to streams.", sum->sent);
-    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_transport_sent_bytes_total",
-                     "Payload handed to streams.", sum->sent_bytes);
-    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_transport_received_datagrams_total",
-                     "Datagrams handed to WireGuard.", sum->received);
-    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_transport_received_bytes_total",
-                     "Payload handed to WireGuard.", sum->received_bytes);
-    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_transport_streams_total",
-                     "Streams that came up.", sum->streams);
-    http_metrics_begin(metrics, HTTP_METRIC_COUNTER, dropped, "Datagrams dropped, by cause.");
-    http_metrics_sample(metrics, dropped, "cause", "late", sum->dropped_late);
-    http_metrics_sample(metrics, dropped, "cause", "full", sum->dropped_full);
-    http_metrics_sample(metrics, dropped, "cause", "down", sum->dropped_down);
-    http_metrics_sample(metrics, dropped, "cause", "malformed", sum->dropped_malformed);
-}
-
-static void add_mesh_metrics(struct http_metrics *metrics, const struct mesh_counters *counters)
-{
-    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_heartbeats_sent_total",
-                     "Heartbeats handed to the kernel.", counters->heartbeats_sent);
-    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_heartbeats_received_total",
-                     "Valid heartbeats of members.", counters->heartbeats_received);
-    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_heartbeats_refused_total",
-                     "Heartbeats of strangers, malformed or wrongly signed.", counters->heartbeats_refused);
-    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_csk_served_total",
-                     "Answers that gave a member the cluster shared key.", counters->keys_served);
-    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_csk_pulls_failed_total",
-                     "Peers that did not give the cluster shared key.", counters->pulls_failed);
-    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_csk_false_total",
-                     "Peers that gave a key other than the committed one.", counters->keys_false);
-}
-
-static void add_endpoint_metrics(struct http_metrics *metrics, const struct endpoints_counters *counters)
-{
-    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_endpoints_sent_total",
-                     "Envelopes that told a member this node's endpoint.", counters->sent);
-    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_endpoints_failed_total",
-                     "Attempts to send such an envelope that failed.", counters->failed);
-    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_endpoints_received_total",
-                     "Endpoints of members taken from the inbox.", counters->received);
-}
-
-static void add_message_metrics(struct http_metrics *metrics, const struct courier_counters *counters)
-{
-    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_messages_waiting",
-                     "Messages of the application that wait to be sent.", counters->waiting);
-    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_messages_sent_total",
-                     "Messages of the application that the chain included.", counters->sent);
-    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_messages_given_up_total",
-                     "Messages of the application that could not be sent.", counters->given_up);
-    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_messages_refused_total",
-                     "Messages of the application that found the queue full.", counters->refused);
-}
-
 static void add_metrics(void *user, struct http_metrics *metrics)
 {
-    const struct views *views = user;
-    struct core_status status;
-    struct transport_counters sum;
-    core_status(views->core, &status);
-    sum_counters(views, status.members, &sum);
-    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_healthy", "1 when the node is healthy.",
-                     status.phase == CORE_PHASE_HEALTHY);
-    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_members", "Members that are not removed.",
-                     status.live_members);
-    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_refused_members",
-                     "Members that get no device peer because their record clashes with an older one.",
-                     status.refused_members);
-    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_up_peers", "Peers whose tunnel works.",
-                     status.up_peers);
-    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_streams", "Peers with a working stream.",
-                     status.streams);
-    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_registry_block",
-                     "Block at which the registry was read last.", status.block);
-    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_registry_whole_reads_total",
-                     "Reads of all pages of the registry instead of its events.", status.whole_reads);
-    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_registry_rollbacks_total",
-                     "Reorganisations that undid changes of the registry.", status.rollbacks);
-    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_chain_failing",
-                     "1 while the last read of the chain failed.", status.chain_error[0] != '\0');
-    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_device_failed_edits",
-                     "Edits that failed in the last pass over the WireGuard device.", status.failed_edits);
-    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_heard_members",
-                     "Members with a recent heartbeat, this node included.", status.heard_members);
-    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_converged",
-                     "1 while all members that are heard hear each other.", status.converged);
-    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_csk_held",
-                     "1 when the cluster shared key is held.", status.csk_acquired);
-    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_csk_generation",
-                     "Generation of the cluster shared key on chain.", status.csk_chain_generation);
-    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_wg_generation", "Of the WireGuard key in use.",
-                     status.wg_generation);
-    http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_rotation_failed",
-                     "1 when the last rotation of the WireGuard key failed.",
-                     status.rotation == CORE_ROTATION_FAILED);
-    http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_refused_calls_total",
-                     "System calls that the agent may not make.", confine_refused_calls());
-    add_transport_metrics(metrics, &sum);
-    if (views->rpc)
-        rpc_view_add_metrics(views->rpc, metrics);
-    if (views->mesh) {
-        struct mesh_counters counters;
-        mesh_counters(views->mesh, &counters);
-        add_mesh_metrics(metrics, &counters);
-    }
-    if (views->messaging) {
-        struct courier_counters counters;
-        courier_counters(messaging_courier(views->messaging), &counters);
-        add_message_metrics(metrics, &counters);
-        http_metrics_add(metrics, HTTP_METRIC_COUNTER, "attestmesh_messages_unreadable_total",
-                         "Envelopes to this node that could not be opened or made no sense.",
-                         messaging_unreadable(views->messaging));
-        http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_inbox_failing",
-                         "1 while the inbox can not be read, or what is read is not what the chain says.",
-                         status.inbox_error[0] != '\0');
-    }
-    if (views->endpoints) {
-        struct endpoints_counters counters;
-        endpoints_counters(views->endpoints, &counters);
-        add_endpoint_metrics(metrics, &counters);
-    }
+    metrics_add(user, metrics);
 }
 
 struct api_source views_api_source(struct views *views)

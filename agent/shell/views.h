@@ -6,6 +6,7 @@
 #include "agent/core/core.h"
 #include "agent/http.h"
 
+struct api_server;
 struct endpoints;
 struct history;
 struct mesh;
@@ -18,6 +19,7 @@ struct vault;
 /* What the views read; the pointers are filled in as the parts come to life, and may be NULL before. */
 struct views {
     const struct core *core;
+    const struct api_server *api;
     const struct transport *transport;
     const struct history *history;
     const struct rpc *rpc;
@@ -26,6 +28,8 @@ struct views {
     const struct endpoints *endpoints;
     const struct vault *vault;
     const struct subscription *subscription;
+    uint64_t device_drifts; /* since the start, as the next */
+    uint64_t ingress_refused;
     uint64_t started_ms;        /* of the core's clock */
     void (*rotate)(void *user); /* has the core begin a rotation */
     void *user;                 /* of `rotate` */

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { agentLog, agentPid, meshctl } from "../devnet/lib/node.mjs";
-import { assertAllPing, assertDeviceAgrees, healthz, recordOf, registry } from "./lib/checks.mjs";
+import { assertAllPing, assertDeviceAgrees, healthz, metrics, recordOf, registry } from "./lib/checks.mjs";
 import { cluster, instance, nodes, recordFigure } from "./lib/mesh.mjs";
 import { nodeKeys, readCluster } from "./lib/witness.mjs";
 
@@ -49,6 +49,18 @@ for (const node of nodes()) {
     assert.deepEqual(listed, expected);
   });
 }
+
+test("mesh: metrics count what was done on chain and what passes to each peer", async () => {
+  const [node] = nodes();
+  const members = await registry(instance, cluster);
+  const samples = await metrics(instance, node);
+  assert.equal(samples.get("attestmesh_healthy"), 1);
+  assert.ok(samples.get('attestmesh_operations_total{outcome="included"}') >= 1);
+  for (const { meshIpv4 } of members.filter((member) => member !== recordOf(members, node))) {
+    assert.ok(samples.get(`attestmesh_transport_sent_datagrams_total{peer="${meshIpv4}"}`) > 0, meshIpv4);
+    assert.ok(samples.has(`attestmesh_transport_dropped_datagrams_total{peer="${meshIpv4}",cause="late"}`));
+  }
+});
 
 // When a line of a node's log was written first, in milliseconds.
 const loggedAt = (node, text) =>

@@ -138,10 +138,29 @@ export async function assertAllPing(instance, cluster, nodes, options) {
   await assertPing(instance, await registry(instance, cluster), nodes, options);
 }
 
+const HEALTH_URL = "http://127.0.0.1:9090";
+
 export async function healthz(instance, node) {
-  const curl = ["curl", "-s", "-m", "5", "-w", "%{stderr}%{http_code}", "http://127.0.0.1:9090/healthz"];
+  const curl = ["curl", "-s", "-m", "5", "-w", "%{stderr}%{http_code}", `${HEALTH_URL}/healthz`];
   const [body, code] = (
     await runInNode(instance, node, ["sh", "-c", '"$@" 2>&1; echo', "sh", ...curl])
   ).split("\n");
   return { code: Number(code), body: JSON.parse(body) };
+}
+
+const SAMPLE = /^(?<name>[a-z_]+)(\{(?<labels>[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*)\})? (?<value>\d+)$/;
+
+// The samples of a node's metrics, "name" or "name{labels}" -> value. Every sample has a type, and none comes twice.
+export async function metrics(instance, node) {
+  const text = await runInNode(instance, node, ["curl", "-s", "-m", "5", `${HEALTH_URL}/metrics`]);
+  const typed = new Set([...text.matchAll(/^# TYPE (\S+) (?:counter|gauge)$/gm)].map(([, name]) => name));
+  const samples = new Map();
+  for (const line of text.trim().split("\n").filter((line) => !line.startsWith("#"))) {
+    const { name, labels, value } = SAMPLE.exec(line)?.groups ?? assert.fail(`no sample: ${line}`);
+    const key = labels ? `${name}{${labels}}` : name;
+    assert.ok(typed.has(name), `${name} has no type`);
+    assert.ok(!samples.has(key), `${key} comes twice`);
+    samples.set(key, Number(value));
+  }
+  return samples;
 }

@@ -31,7 +31,8 @@ static void add_metrics(void *user, struct http_metrics *metrics)
     (void)user;
     http_metrics_add(metrics, HTTP_METRIC_GAUGE, "attestmesh_peers", "Peers.", 7);
     http_metrics_begin(metrics, HTTP_METRIC_COUNTER, "attestmesh_drops_total", "Drops.");
-    http_metrics_sample(metrics, "attestmesh_drops_total", "cause", "a\"b\\c\nd", UINT64_MAX);
+    http_metrics_sample(metrics, "attestmesh_drops_total",
+                        HTTP_LABELS({"peer", "10.13.0.2"}, {"cause", "a\"b\\c\nd"}), UINT64_MAX);
 }
 
 static void start(void)
@@ -100,7 +101,7 @@ Test(http, metrics_are_prometheus_text)
         strstr(answer,
                "\r\n\r\n# HELP attestmesh_peers Peers.\n# TYPE attestmesh_peers gauge\nattestmesh_peers 7\n"
                "# HELP attestmesh_drops_total Drops.\n# TYPE attestmesh_drops_total counter\n"
-               "attestmesh_drops_total{cause=\"a\\\"b\\\\c\\nd\"} 18446744073709551615\n"),
+               "attestmesh_drops_total{peer=\"10.13.0.2\",cause=\"a\\\"b\\\\c\\nd\"} 18446744073709551615\n"),
         "%s", answer);
 }
 

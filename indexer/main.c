@@ -12,6 +12,7 @@
 #include "agent/confine.h"
 #include "agent/program.h"
 #include "crypto/secret.h"
+#include "indexer/hub.h"
 #include "indexer/service.h"
 
 #define STOP_S 1 /* for the last words to the subscribers */
@@ -45,14 +46,22 @@ static void on_signal(evutil_socket_t signal_number, short what, void *user)
     event_base_loopexit(program->base, &delay);
 }
 
-/* Each subscriber is a file. */
+/* Each subscriber is a file. Beyond the hard limit only CAP_SYS_RESOURCE leads, which is given up later. */
 static void raise_file_limit(void)
 {
+    const rlim_t wanted = HUB_CONNECTIONS_MAX + HUB_FILES_RESERVED;
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    const rlim_t hard = limit.rlim_max;
+    limit.rlim_cur = wanted;
+    limit.rlim_max = hard > wanted ? hard : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+        return;
+    limit.rlim_cur = limit.rlim_max = hard;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    log_warn("indexer.files_limited", log_uint("files", hard),
+             log_text("remedy", "raise the hard limit of open files (ulimit -Hn): each subscriber is one"));
 }
 
 /* Subscribers are accepted later, once the key is known. */

@@ -214,7 +214,7 @@ struct core_observation {
  * further: what is true, the chain says. */
 struct core_indexer {
     bool caught_up;
-    bool wake;
+    bool wake; /* it pushed an event, or took some back */
 };
 
 struct core_stream {

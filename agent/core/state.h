@@ -293,7 +293,7 @@ struct registry {
     bool synced;                   /* `known` was taken in whole */
     bool clean;                    /* the member table is `known`, not a mixture with a read that broke off */
     struct core_chain_state known; /* valid when synced */
-    struct core_chain_state target; /* being read */
+    struct core_chain_state target; /* being read, or the last one seen */
     uint32_t next;                  /* row to read next */
     uint64_t whole_reads;           /* of all pages, begun */
     uint64_t rollbacks;             /* to before a reorganisation */
@@ -304,6 +304,7 @@ struct registry {
     bool prompted;       /* that nodeState was asked for because of a push */
     uint64_t eager_ms;   /* until then a push may be ahead of our RPC: poll often */
     uint64_t suspect_ms; /* by then the indexer must have told of a change we found, CORE_NEVER: none */
+    uint64_t owed_ms;    /* until then it is asked for that in later sessions too, 0: nothing is owed */
     uint64_t stale_ms;   /* since when answers are older than `known`, CORE_NEVER when they are not */
     char error[CORE_TEXT_MAX];
 };

@@ -7,9 +7,9 @@
 #ifndef AGENT_CORE_STATE_H
 #define AGENT_CORE_STATE_H
 
-#include "agent/core/core.h"
 #include "agent/core/rng.h"
 #include "agent/core/timers.h"
+#include "agent/core/view.h"
 #include "crypto/am_error.h"
 
 /* Bits of core.pending and row.pending; handed out lowest first. */

@@ -6,8 +6,8 @@
 #ifndef TEST_SIM_WORLD_H
 #define TEST_SIM_WORLD_H
 
-#include "agent/core/core.h"
 #include "agent/core/rng.h"
+#include "agent/core/view.h"
 #include "crypto/secret.h"
 #include "test/sim/chain.h"
 

@@ -192,6 +192,7 @@ static void faults_remove(struct world *world)
     chain_remove(&world->chain, world_block(world), &node->identity.member_id);
     node->removed = true;
     world->removed++;
+    world_recount(world, n);
 }
 
 static void faults_write(struct world *world)

@@ -74,6 +74,8 @@ void net_set_peer(struct world *world, uint32_t node, uint32_t index)
     core_member_at(world->nodes[node].core, index, &member);
     if (peer->set)
         world_fail(world, node, "sets member %u while it is set", index);
+    world->nodes[node].peers_set++;
+    world->nodes[node].device_changes++; /* from now on it may be this place that packets to the other use */
     *peer = (struct sim_peer){.set = true,
                               .node = world_node_at(world, member.record.mesh_ip),
                               .idle_ms = world_clock(world, node)};
@@ -174,6 +176,7 @@ void net_forget_peer(struct world *world, uint32_t node, uint32_t index)
 
     if (peer->stream != 0)
         net_close(world, peer->stream, false);
+    world->nodes[node].peers_set -= peer->set;
     if (peer->set && peer->node != SIM_NOBODY && world->nodes[node].index_of[peer->node] == index)
         world->nodes[node].index_of[peer->node] = CORE_NO_INDEX;
     *peer = (struct sim_peer){0};

@@ -200,6 +200,7 @@ void shell_stop(struct world *world, uint32_t n)
     node->life++;
     node->operating = node->has_receipt = node->reading = node->on_device = false;
     node->settled = node->converged_once = false;
+    world_recount(world, n);
     node->letters_len = 0;
     node->pulls = 0;
     node->frozen_ms = 0;

@@ -191,19 +191,23 @@ void liveness_heartbeat(struct core *core, const struct core_heartbeat *heartbea
         registry_hint(core);
 }
 
-/* Heard of once, a member is looked at again only when it could have been silent for too long. */
+/* Heard of once, a member is looked at again only when it could soon have been silent for too long: a
+ * thousand members then share a few wake-ups. */
 static void liveness_expire(struct core *core)
 {
     struct timers *expiry = &core->liveness.expiry;
     uint32_t index;
+    uint64_t first_ms;
 
-    while (timers_first(expiry, &index) <= core->now_ms) {
+    while ((first_ms = timers_first(expiry, &index)) <= core->now_ms + LIVENESS_INTERVAL_MS) {
         struct row *row = &core->members.rows[index];
-        uint64_t due_ms = row->beat.heard_ms + LIVENESS_UP_MS;
-        if (due_ms > core->now_ms)
+        const uint64_t due_ms = row->beat.heard_ms + LIVENESS_UP_MS;
+        if (due_ms > first_ms)
             timers_set(expiry, index, due_ms);
-        else
+        else if (due_ms <= core->now_ms)
             liveness_set_up(core, row, false);
+        else
+            return;
     }
 }
 

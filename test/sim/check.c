@@ -10,9 +10,8 @@
 /* A view that counts is at most 6 s old, and what it says at most 6 s older; it may come 5 s late. */
 #define CHECK_VIEW_MS 18000
 #define CHECK_FORK_MS 70000 /* for so long a node may read views by the registry of a fork that is gone */
-/* All peers are gone through when what they follow from has moved, and after so many steps more than they
- * are.
- */
+/* All peers are gone through when what they follow from has moved, and after so many steps more than there are
+ * members. */
 #define CHECK_ALL_STEPS 64
 
 static const uint8_t check_mark[SIM_MARK_LEN] = {0x5e, 0xc7, 0xe7, 0x5e, 0xde, 0xad, 0xfa, 0xce};
@@ -54,6 +53,8 @@ static void check_operation(struct world *world, uint32_t n, const struct core_a
         world_fail(world, n, "registers again although it has the receipt");
     if (action->type == CORE_DO_COMMIT_CSK && bytes32_is_zero(&action->csk.commitment))
         world_fail(world, n, "commits to nothing");
+    if (action->type == CORE_DO_SEND_ENVELOPE && node->core->members.live > SIM_ENVELOPE_MEMBERS_MAX)
+        world_fail(world, n, "pays to tell one of %u members its endpoint", node->core->members.live);
 }
 
 void check_action(struct world *world, uint32_t n, const struct core_action *action)
@@ -284,6 +285,18 @@ static void check_bounds(struct world *world, uint32_t n, uint32_t actions)
         world_fail(world, n, "has %u actions in one step", actions);
 }
 
+/* One operation is under way when the core says so, and its inbox keeps a few places and no more. */
+static void check_queues(struct world *world, uint32_t n)
+{
+    const struct sim_node *node = &world->nodes[n];
+    const uint32_t marks_max = world->broken == BREAK_SMALL_INBOX ? 1 : INBOX_MARKS_MAX;
+
+    if (node->core->outbox.busy != node->operating)
+        world_fail(world, n, "awaits an operation that is over, or another one");
+    if (node->core->inbox.marks_len > marks_max)
+        world_fail(world, n, "keeps %u places of its inbox", node->core->inbox.marks_len);
+}
+
 static void check_counts(struct world *world, uint32_t n)
 {
     const struct core *core = world->nodes[n].core;
@@ -344,6 +357,7 @@ void check_node(struct world *world, uint32_t n, uint32_t actions)
 {
     check_health(world, n);
     check_bounds(world, n, actions);
+    check_queues(world, n);
     check_counts(world, n);
     check_all(world, n);
     if (actions == 0)

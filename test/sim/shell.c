@@ -68,10 +68,12 @@ static bool shell_hear(struct world *world, uint32_t n, const struct core_action
         shell_refused(world, n, action->index);
     } else if (action->type == CORE_TELL_WITHHELD) {
         world_fail(world, n, "accuses an indexer that it does not have");
+    } else if (action->type == CORE_TELL_INBOX) {
+        mail_moved(world, n);
     } else if (action->type == CORE_TELL_EXIT) {
         shell_exit(world, n, action->exit.text);
     } else {
-        return action->type == CORE_TELL_INBOX;
+        return false;
     }
     return true;
 }
@@ -120,7 +122,8 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
         net_set_peer(world, n, action->index);
         return;
     case CORE_DO_REMOVE_STREAM_PEER:
-        net_forget_peer(world, n, action->index);
+        if (world->broken != BREAK_KEPT_PEER)
+            net_forget_peer(world, n, action->index);
         return;
     case CORE_DO_DIAL:
         node->peers[action->index].dialing = true;
@@ -177,11 +180,12 @@ void shell_start(struct world *world, uint32_t n)
 
     if (node->core)
         return;
-    node->core = core_new(&(struct core_config){.seed = rng_next(&world->rng),
-                                                .can_dial = true,
-                                                .envelope_members_max = SIM_ENVELOPE_MEMBERS_MAX,
-                                                .envelope_id = mail_endpoint_id,
-                                                .user = &node->identity});
+    node->core = core_new(&(struct core_config){
+        .seed = rng_next(&world->rng),
+        .can_dial = true,
+        .envelope_members_max = world->broken == BREAK_LARGE_MESH ? UINT32_MAX : SIM_ENVELOPE_MEMBERS_MAX,
+        .envelope_id = mail_endpoint_id,
+        .user = &node->identity});
     if (!node->core)
         abort();
     world_say(world, n, "starts");

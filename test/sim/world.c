@@ -202,6 +202,17 @@ uint32_t world_node_at(const struct world *world, uint32_t mesh_ip)
     return n < world->nodes_len ? n : SIM_NOBODY;
 }
 
+void *world_grow(void *array, uint32_t len, uint32_t *capacity, size_t size)
+{
+    if (len < *capacity)
+        return array;
+    *capacity = *capacity == 0 ? 64 : 2 * *capacity;
+    array = reallocarray(array, *capacity, size);
+    if (!array)
+        abort();
+    return array;
+}
+
 static void *world_alloc(size_t count, size_t size)
 {
     void *memory = calloc(count, size);
@@ -328,6 +339,7 @@ void world_free(struct world *world)
     free(world->partitions);
     free(world->streams);
     free(world->mails);
+    free(world->places);
     free(world->queue.heap);
     chain_free(&world->chain);
 }

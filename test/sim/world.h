@@ -97,6 +97,13 @@ struct sim_mail {
     struct bytes32 from;
     struct bytes32 to;
     struct bytes32 id;
+    struct core_inbox place; /* of the recipient's inbox, with this one in it; its block is of no account */
+};
+
+/* An inbox as it once was, on some fork. */
+struct sim_place {
+    struct bytes32 to;
+    struct core_inbox place;
 };
 
 #define SIM_LETTERS_MAX 8
@@ -208,6 +215,11 @@ enum sim_break {
     BREAK_SMALL_CAPS,
     BREAK_LOST_MAIL,
     BREAK_FORGED_SENT,
+    BREAK_FORGED_MAIL,
+    BREAK_SMALL_INBOX,
+    BREAK_LOST_ANSWER,
+    BREAK_LARGE_MESH,
+    BREAK_KEPT_PEER,
     BREAKS
 };
 
@@ -236,6 +248,9 @@ struct world {
     struct sim_mail *mails; /* in the order of the chain */
     uint32_t mails_len;
     uint32_t mails_capacity;
+    struct sim_place *places; /* all inboxes, at all times */
+    uint32_t places_len;
+    uint32_t places_capacity;
     uint32_t well;         /* nodes that are */
     uint32_t removed;      /* nodes that were removed */
     uint32_t ghosts;       /* members that were registered without a node */
@@ -261,6 +276,9 @@ void world_fail(struct world *world, uint32_t node, const char *format, ...)
 void world_say(const struct world *world, uint32_t node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 bool world_quiet(const struct world *world);
+
+/* Makes room for one more element of an array. */
+void *world_grow(void *array, uint32_t len, uint32_t *capacity, size_t size);
 bool world_chance(struct world *world, uint32_t percent);
 uint64_t world_latency(struct world *world);
 uint64_t world_block(const struct world *world);
@@ -313,10 +331,14 @@ void mail_land(struct world *world, uint32_t node, const struct sim_mail *mail);
 bool mail_is_settled(const struct world *world, const struct sim_mail *mail);
 void mail_reorganise(struct world *world, uint64_t block, uint64_t again);
 void mail_state_at(const struct world *world, uint32_t node, struct core_chain_state *state);
+void mail_lie_about_state(struct world *world, uint32_t node, struct core_chain_state *state);
 void mail_read_inbox(struct world *world, uint32_t node, uint64_t from, uint64_t to);
 void mail_read_sent(struct world *world, uint32_t node, uint64_t to);
 void mail_write(struct world *world, uint32_t node, uint32_t to);
 void mail_settled(struct world *world, uint32_t node);
+
+/* The core says that it knows its inbox up to another place: it has to be one. */
+void mail_moved(struct world *world, uint32_t node);
 void mail_check(struct world *world);
 
 /* mesh.c: heartbeats */

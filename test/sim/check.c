@@ -10,8 +10,8 @@
 /* A view that counts is at most 6 s old, and what it says at most 6 s older; it may come 5 s late. */
 #define CHECK_VIEW_MS 18000
 #define CHECK_FORK_MS 70000 /* for so long a node may read views by the registry of a fork that is gone */
-/* All peers are gone through when what they follow from has moved, and after so many steps more than there are
- * members. */
+/* All peers are gone through when what they follow from has moved, and after so many steps more than there
+ * are members. */
 #define CHECK_ALL_STEPS 64
 
 static const uint8_t check_mark[SIM_MARK_LEN] = {0x5e, 0xc7, 0xe7, 0x5e, 0xde, 0xad, 0xfa, 0xce};

@@ -170,6 +170,8 @@ void net_forget_peer(struct world *world, uint32_t node, uint32_t index)
 {
     struct sim_peer *peer = &world->nodes[node].peers[index];
 
+    if (world->broken == BREAK_KEPT_PEER && world->nodes[node].core)
+        return;
     if (peer->stream != 0)
         net_close(world, peer->stream, false);
     world->nodes[node].peers_set -= peer->set;

@@ -122,8 +122,7 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
         net_set_peer(world, n, action->index);
         return;
     case CORE_DO_REMOVE_STREAM_PEER:
-        if (world->broken != BREAK_KEPT_PEER)
-            net_forget_peer(world, n, action->index);
+        net_forget_peer(world, n, action->index);
         return;
     case CORE_DO_DIAL:
         node->peers[action->index].dialing = true;

@@ -4,7 +4,7 @@
 #define FAULTS_MS 150000      /* of bad weather at the longest, or */
 #define FAULTS_LARGE_MS 45000 /* with more nodes than */
 #define FAULTS_LARGE 200      /* these: heartbeats are by the square of them */
-#define GHOST_NUMBER 100000 /* of the first ghost, for its keys */
+#define GHOST_NUMBER 100000   /* of the first ghost, for its keys */
 #define GHOST_IP 0x0a0d8001u
 
 /* A share of requests that fail; none at all in every third run. */

@@ -7,9 +7,9 @@
 #ifndef AGENT_CORE_STATE_H
 #define AGENT_CORE_STATE_H
 
-#include "agent/core/core.h"
 #include "agent/core/rng.h"
 #include "agent/core/timers.h"
+#include "agent/core/view.h"
 #include "crypto/am_error.h"
 
 /* Bits of core.pending and row.pending; handed out lowest first. */
@@ -67,8 +67,7 @@ struct link {
 
 /* What a member's heartbeats say. */
 struct beat {
-    bool counted; /* a live member that can be heard, or this node */
-    bool known;   /* boot_nonce and sequence are of a heartbeat */
+    bool known; /* boot_nonce and sequence are of a heartbeat */
     bool up;
     bool ahead; /* up: its view has members that this node does not know */
     bool csk_held;
@@ -143,11 +142,14 @@ struct links {
     uint32_t up;
 };
 
+#define CORE_VIEW_WORDS (CORE_VIEW_MAX / 64)
+
 /* Who hears whom. The live set is all counted members that this node or a view reports; every view is a part
  * of it, so two sums tell whether all of them are the whole of it. */
 struct liveness {
-    uint64_t *views;                     /* by row: the view of a member that is up, else zero */
-    uint32_t *reports;                   /* by registry index: views of members that are up that report it */
+    uint64_t counted[CORE_VIEW_WORDS]; /* by registry index: live members that can be heard, and this node */
+    uint64_t *views;                   /* by row: the view of a member that is up, else zero */
+    uint32_t *reports;                 /* by registry index: views of members that are up that report it */
     uint8_t own_view[CORE_VIEW_MAX / 8]; /* as the next heartbeat tells it */
     uint32_t capacity;                   /* of rows */
     struct timers expiry;

@@ -14,6 +14,7 @@
 #include "agent/config_variable.h"
 #include "agent/confine.h"
 #include "agent/log.h"
+#include "agent/program.h"
 #include "agent/shell/shell.h"
 #include "crypto/secret.h"
 
@@ -40,38 +41,11 @@ static void print_help(void)
            "otherwise.\n");
 }
 
-static int exit_status(int code)
-{
-    if (code == 0)
-        return EXIT_SUCCESS;
-    return code == AM_ECONFIG ? EX_CONFIG : EXIT_FAILURE;
-}
-
-static int refuse_start(const struct am_err *err)
-{
-    log_error("agent.not_started", log_text("reason", err->text));
-    return exit_status(err->code);
-}
-
-static void on_libevent_message(int severity, const char *message)
-{
-    log_event(severity >= EVENT_LOG_WARN ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "loop.message",
-              log_text("text", message));
-}
-
 static void on_signal(evutil_socket_t signal_number, short what, void *user)
 {
     (void)what;
     log_info("agent.stopping", log_int("signal", signal_number));
     event_base_loopexit(user, NULL);
-}
-
-static struct event *watch_signal(struct event_base *base, int signal_number)
-{
-    struct event *event = evsignal_new(base, signal_number, on_signal, base);
-    if (event)
-        event_add(event, NULL);
-    return event;
 }
 
 static void warn_of_unlocked_secrets(void)
@@ -96,10 +70,10 @@ static int run(const struct config *config)
 {
     struct am_err err = {.code = -1, .text = "out of memory"};
     struct event_base *base = event_base_new();
-    struct event *term = base ? watch_signal(base, SIGTERM) : NULL;
-    struct event *interrupt = base ? watch_signal(base, SIGINT) : NULL;
+    struct program_signals signals = {0};
+    const bool watched = base && program_signals_watch(&signals, base, on_signal, base) == 0;
     struct event *refused = NULL;
-    struct shell *shell = term && interrupt ? shell_new(base, config, &err) : NULL;
+    struct shell *shell = watched ? shell_new(base, config, &err) : NULL;
     int status;
     if (shell && give_up_privileges(config, shell, &err) == 0)
         refused = confine_watch(base);
@@ -108,17 +82,14 @@ static int run(const struct config *config)
         log_info("agent.started", log_text("version", ATTESTMESH_VERSION));
         shell_start(shell);
         event_base_dispatch(base);
-        status = exit_status(shell_exit_code(shell));
+        status = program_exit_status(shell_exit_code(shell));
     } else {
-        status = refuse_start(&err);
+        status = program_refuse_start("agent.not_started", &err);
     }
     shell_free(shell);
     if (refused)
         event_free(refused);
-    if (term)
-        event_free(term);
-    if (interrupt)
-        event_free(interrupt);
+    program_signals_clear(&signals);
     if (base)
         event_base_free(base);
     return status;
@@ -161,13 +132,13 @@ int main(int argc, char **argv)
     struct am_err err = {.code = -1, .text = "out of memory"};
     struct config *config;
     signal(SIGPIPE, SIG_IGN);
-    event_set_log_callback(on_libevent_message);
+    program_log_libevent();
     if (secret_init() != 0 || evthread_use_pthreads() != 0) {
         am_fail(&err, -1, "the cryptographic library or core dump protection can not be set up");
-        return refuse_start(&err);
+        return program_refuse_start("agent.not_started", &err);
     }
     if (config_load(path, environ, &config, &err) != 0)
-        return refuse_start(&err);
+        return program_refuse_start("agent.not_started", &err);
     log_configure(config->log_level, config->log_format);
     const int status = check_only ? EXIT_SUCCESS : run(config);
     config_free(config);

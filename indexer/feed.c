@@ -21,6 +21,7 @@ struct feed {
     struct watcher *watcher;
     struct event *timer;
     struct rpc_call *call;
+    bool for_latest; /* block, which tells how far an endpoint is */
     uint64_t calls;
     char error[AM_ERR_TEXT_MAX];
 };
@@ -47,6 +48,13 @@ static void fail(struct feed *feed, int code, const char *text)
     watcher_failed(feed->watcher, now_ms(), code);
 }
 
+static void take_header(struct feed *feed, const struct eth_header *header, size_t endpoint)
+{
+    if (feed->for_latest)
+        rpc_note_block(feed->node, endpoint, header->number);
+    watcher_header(feed->watcher, now_ms(), header, endpoint);
+}
+
 static void on_header(void *user, const struct rpc_result *result)
 {
     struct feed *feed = user;
@@ -56,11 +64,11 @@ static void on_header(void *user, const struct rpc_result *result)
     if (result->code)
         fail(feed, result->code, result->error);
     else if (!result->value)
-        watcher_header(feed->watcher, now_ms(), NULL);
+        watcher_header(feed->watcher, now_ms(), NULL, result->endpoint);
     else if (eth_header_parse(result->value, &header, &err) != 0)
         fail(feed, err.code, err.text);
     else
-        watcher_header(feed->watcher, now_ms(), &header);
+        take_header(feed, &header, result->endpoint);
     sleep_ms(feed, 0);
 }
 
@@ -75,7 +83,7 @@ static void on_logs(void *user, const struct rpc_result *result)
     } else if (eth_logs_parse(result->value, WATCHER_LOGS_MAX, &logs, &err) != 0) {
         fail(feed, err.code, err.text);
     } else {
-        watcher_logs(feed->watcher, now_ms(), &logs);
+        watcher_logs(feed->watcher, now_ms(), &logs, result->endpoint);
         eth_logs_free(&logs);
         feed->error[0] = '\0';
     }
@@ -116,6 +124,7 @@ static struct rpc_call *ask_node(struct feed *feed, const struct watcher_ask *as
     if (!params)
         return NULL;
     feed->calls++;
+    feed->for_latest = for_header && ask->number == WATCHER_LATEST;
     return rpc_call(feed->node, for_header ? "eth_getBlockByNumber" : "eth_getLogs", params,
                     for_header ? on_header : on_logs, feed);
 }

@@ -10,7 +10,9 @@
 #include <sysexits.h>
 
 #include "agent/confine.h"
+#include "agent/program.h"
 #include "crypto/secret.h"
+#include "indexer/hub.h"
 #include "indexer/service.h"
 
 #define STOP_S 1 /* for the last words to the subscribers */
@@ -34,18 +36,6 @@ static void print_help(void)
            "otherwise.\n");
 }
 
-static int refuse_start(const struct am_err *err)
-{
-    log_error("indexer.not_started", log_text("reason", err->text));
-    return err->code == AM_ECONFIG ? EX_CONFIG : EXIT_FAILURE;
-}
-
-static void on_libevent_message(int severity, const char *message)
-{
-    log_event(severity >= EVENT_LOG_WARN ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "loop.message",
-              log_text("text", message));
-}
-
 static void on_signal(evutil_socket_t signal_number, short what, void *user)
 {
     static const struct timeval delay = {STOP_S, 0};
@@ -56,22 +46,22 @@ static void on_signal(evutil_socket_t signal_number, short what, void *user)
     event_base_loopexit(program->base, &delay);
 }
 
-static struct event *watch_signal(struct program *program, int signal_number)
-{
-    struct event *event = evsignal_new(program->base, signal_number, on_signal, program);
-    if (event)
-        event_add(event, NULL);
-    return event;
-}
-
-/* Each subscriber is a file. */
+/* Each subscriber is a file. Beyond the hard limit only CAP_SYS_RESOURCE leads, which is given up later. */
 static void raise_file_limit(void)
 {
+    const rlim_t wanted = HUB_CONNECTIONS_MAX + HUB_FILES_RESERVED;
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    const rlim_t hard = limit.rlim_max;
+    limit.rlim_cur = wanted;
+    limit.rlim_max = hard > wanted ? hard : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+        return;
+    limit.rlim_cur = limit.rlim_max = hard;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    log_warn("indexer.files_limited", log_uint("files", hard),
+             log_text("remedy", "raise the hard limit of open files (ulimit -Hn): each subscriber is one"));
 }
 
 /* Subscribers are accepted later, once the key is known. */
@@ -87,27 +77,25 @@ static int run(const struct indexer_config *config)
 {
     struct am_err err = {.code = -1, .text = "out of memory"};
     struct program program = {.base = event_base_new()};
+    struct program_signals signals = {0};
     struct event *refused = NULL;
-    program.service = program.base ? service_new(program.base, config, &err) : NULL;
-    int status = EXIT_FAILURE;
+    int status;
+    const bool watched =
+        program.base && program_signals_watch(&signals, program.base, on_signal, &program) == 0;
+    program.service = watched ? service_new(program.base, config, &err) : NULL;
     if (program.service && give_up_privileges(config, &err) == 0)
         refused = confine_watch(program.base);
     if (refused) {
-        struct event *term = watch_signal(&program, SIGTERM), *interrupt = watch_signal(&program, SIGINT);
         log_info("indexer.started", log_text("version", ATTESTMESH_VERSION));
         event_base_dispatch(program.base);
-        const int code = service_exit_code(program.service);
-        status = code == 0 ? EXIT_SUCCESS : code == AM_ECONFIG ? EX_CONFIG : EXIT_FAILURE;
-        if (term)
-            event_free(term);
-        if (interrupt)
-            event_free(interrupt);
+        status = program_exit_status(service_exit_code(program.service));
     } else {
-        status = refuse_start(&err);
+        status = program_refuse_start("indexer.not_started", &err);
     }
     service_free(program.service);
     if (refused)
         event_free(refused);
+    program_signals_clear(&signals);
     if (program.base)
         event_base_free(program.base);
     return status;
@@ -145,9 +133,9 @@ int main(int argc, char **argv)
     struct am_err err = {.code = -1, .text = "the cryptographic library can not be started"};
     struct indexer_config config;
     signal(SIGPIPE, SIG_IGN);
-    event_set_log_callback(on_libevent_message);
+    program_log_libevent();
     if (secret_init() != 0 || indexer_config_load(&config, &err) != 0)
-        return refuse_start(&err);
+        return program_refuse_start("indexer.not_started", &err);
     log_configure(config.log_level, config.log_format);
     raise_file_limit();
     const int status = check_only ? EXIT_SUCCESS : run(&config);

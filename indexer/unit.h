@@ -13,6 +13,7 @@ struct unit {
     bool by_hash;
     uint64_t from;
     struct eth_header end;
+    size_t endpoint; /* that knows the end */
     struct eth_log *logs;
     size_t logs_len;
     uint8_t **data; /* of each batch of logs */

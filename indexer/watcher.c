@@ -220,9 +220,9 @@ static void go_on(struct watcher *watcher, uint64_t now_ms)
 /* Begins to read the unit's logs, those of the factories first: they tell of clusters whose own logs are in
  * the same blocks. */
 static void begin_unit(struct watcher *watcher, uint64_t now_ms, uint64_t from, const struct eth_header *end,
-                       bool by_hash)
+                       size_t endpoint, bool by_hash)
 {
-    watcher->unit = (struct unit){.from = from, .end = *end, .by_hash = by_hash};
+    watcher->unit = (struct unit){.from = from, .end = *end, .endpoint = endpoint, .by_hash = by_hash};
     watcher->state = STATE_FACTORIES;
     watcher->next_cluster = 0;
     watcher->asked_len = 0;
@@ -288,13 +288,14 @@ void watcher_next(struct watcher *watcher, uint64_t now_ms, struct watcher_ask *
 
 /* ---- Answers: headers ---- */
 
-static void take_next(struct watcher *watcher, uint64_t now_ms, const struct eth_header *header)
+static void take_next(struct watcher *watcher, uint64_t now_ms, const struct eth_header *header,
+                      size_t endpoint)
 {
     watcher->lag_ms = 0;
     if (watcher->has_hash && !bytes32_equal(&header->parent, &watcher->tip.hash))
         retract(watcher, now_ms);
     else
-        begin_unit(watcher, now_ms, header->number, header, true);
+        begin_unit(watcher, now_ms, header->number, header, endpoint, true);
 }
 
 static void rest(struct watcher *watcher, uint64_t now_ms)
@@ -303,7 +304,8 @@ static void rest(struct watcher *watcher, uint64_t now_ms)
     look_later(watcher, now_ms, WATCHER_POLL_MS);
 }
 
-static void take_head(struct watcher *watcher, uint64_t now_ms, const struct eth_header *head)
+static void take_head(struct watcher *watcher, uint64_t now_ms, const struct eth_header *head,
+                      size_t endpoint)
 {
     const uint64_t tip = watcher->tip.number;
     watcher->status.head = head->number;
@@ -318,7 +320,7 @@ static void take_head(struct watcher *watcher, uint64_t now_ms, const struct eth
     else if (head->number + 1 <= tip + 1)
         rest(watcher, now_ms);
     else if (head->number == tip + 1)
-        take_next(watcher, now_ms, head);
+        take_next(watcher, now_ms, head, endpoint);
     else if (!is_far_behind(watcher))
         watcher->state = STATE_NEXT;
     else
@@ -334,7 +336,8 @@ static void check_tip(struct watcher *watcher, uint64_t now_ms, const struct eth
         retract(watcher, now_ms);
 }
 
-void watcher_header(struct watcher *watcher, uint64_t now_ms, const struct eth_header *header)
+void watcher_header(struct watcher *watcher, uint64_t now_ms, const struct eth_header *header,
+                    size_t endpoint)
 {
     struct watcher_ask asked;
     watcher_next(watcher, UINT64_MAX, &asked);
@@ -346,13 +349,13 @@ void watcher_header(struct watcher *watcher, uint64_t now_ms, const struct eth_h
     if (!header) {
         lag(watcher, now_ms);
     } else if (watcher->state == STATE_HEAD) {
-        take_head(watcher, now_ms, header);
+        take_head(watcher, now_ms, header, endpoint);
     } else if (watcher->state == STATE_CHECK_TIP) {
         check_tip(watcher, now_ms, header);
     } else if (watcher->state == STATE_NEXT) {
-        take_next(watcher, now_ms, header);
+        take_next(watcher, now_ms, header, endpoint);
     } else {
-        begin_unit(watcher, now_ms, watcher->tip.number + 1, header, false);
+        begin_unit(watcher, now_ms, watcher->tip.number + 1, header, endpoint, false);
     }
 }
 
@@ -420,14 +423,23 @@ static void shrink(struct watcher *watcher, uint64_t now_ms)
     back_off(watcher, now_ms);
 }
 
-void watcher_logs(struct watcher *watcher, uint64_t now_ms, const struct eth_logs *logs)
+static bool is_credible(const struct watcher *watcher, const struct eth_logs *logs, size_t endpoint)
+{
+    if (!watcher->unit.by_hash && endpoint != watcher->unit.endpoint)
+        return false;
+    for (size_t i = 0; i < logs->len; i++) {
+        if (!was_asked(watcher, &logs->items[i].address) || !unit_accepts(&watcher->unit, &logs->items[i]))
+            return false;
+    }
+    return true;
+}
+
+void watcher_logs(struct watcher *watcher, uint64_t now_ms, const struct eth_logs *logs, size_t endpoint)
 {
     const bool of_factories = watcher->state == STATE_FACTORIES;
-    for (size_t i = 0; i < logs->len; i++) {
-        if (!was_asked(watcher, &logs->items[i].address) || !unit_accepts(&watcher->unit, &logs->items[i])) {
-            back_off(watcher, now_ms);
-            return;
-        }
+    if (!is_credible(watcher, logs, endpoint)) {
+        back_off(watcher, now_ms);
+        return;
     }
     if (is_doubtful(watcher, logs) && watcher->doubts < DOUBTS_MAX) {
         watcher->doubts++;

@@ -7,8 +7,9 @@
  * WATCHER_WINDOW blocks may still be reorganised: they are read one by one, by hash, so that an answer is
  * either of that very block or an error, and each must be the child of the one before; else the last block is
  * retracted and the search goes on from its parent. A block whose bloom filter excludes all our addresses
- * costs one header and no logs. What an RPC does not answer, or answers wrongly, is asked again; nothing is
- * ever assumed to be empty.
+ * costs one header and no logs. A range's logs come from the endpoint that knows its last block: one that is
+ * late would answer with an empty list. What an RPC does not answer, or answers wrongly, is asked again;
+ * nothing is ever assumed to be empty.
  */
 #ifndef INDEXER_WATCHER_H
 #define INDEXER_WATCHER_H
@@ -86,9 +87,11 @@ void watcher_resume(struct watcher *watcher, const struct store_tip *tip);
 /* The next thing to do; not while an answer is due. */
 void watcher_next(struct watcher *watcher, uint64_t now_ms, struct watcher_ask *ask);
 
-/* Answers. A NULL header: the RPC knows no such block. `code` as of rpc_result or eth_logs_parse. */
-void watcher_header(struct watcher *watcher, uint64_t now_ms, const struct eth_header *header);
-void watcher_logs(struct watcher *watcher, uint64_t now_ms, const struct eth_logs *logs);
+/* Answers, each with the number of the endpoint that gave it. A NULL header: the RPC knows no such block.
+ * `code` as of rpc_result or eth_logs_parse. */
+void watcher_header(struct watcher *watcher, uint64_t now_ms, const struct eth_header *header,
+                    size_t endpoint);
+void watcher_logs(struct watcher *watcher, uint64_t now_ms, const struct eth_logs *logs, size_t endpoint);
 void watcher_failed(struct watcher *watcher, uint64_t now_ms, int code);
 
 void watcher_status(const struct watcher *watcher, struct watcher_status *out);

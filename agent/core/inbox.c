@@ -34,11 +34,15 @@ static bool inbox_agrees(const struct core_inbox *a, const struct core_inbox *b)
     return a->count == b->count && bytes32_equal(&a->head, &b->head);
 }
 
-void inbox_chain_state(struct core *core, const struct core_chain_state *state)
+bool inbox_chain_state(struct core *core, const struct core_chain_state *state)
 {
-    core->inbox.aim =
-        (struct core_inbox){.block = state->block, .count = state->inbox_count, .head = state->inbox_head};
+    const struct core_inbox aim = {
+        .block = state->block, .count = state->inbox_count, .head = state->inbox_head};
+    const bool moved = core->inbox.has_aim && !inbox_agrees(&core->inbox.aim, &aim);
+
+    core->inbox.aim = aim;
     core->inbox.has_aim = true;
+    return moved;
 }
 
 /* The newest mark at or before a block; the beginning of everything when there is none. */

@@ -9,8 +9,8 @@
 
 #include "agent/core/state.h"
 
-/* What the chain says now. */
-void inbox_chain_state(struct core *core, const struct core_chain_state *state);
+/* What the chain says now; whether that is more or other messages than it said before. */
+bool inbox_chain_state(struct core *core, const struct core_chain_state *state);
 
 /* Logs of the read in flight, in order. */
 void inbox_messages(struct core *core, const struct core_inbox_batch *batch);

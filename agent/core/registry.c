@@ -13,6 +13,7 @@
 #define REGISTRY_SLOW_POLL_MS 120000 /* with an indexer that is caught up */
 #define REGISTRY_EAGER_MS 15000      /* how far our RPC may be behind the indexer's */
 #define REGISTRY_SUSPECT_MS 20000    /* how far the indexer may be behind our RPC */
+#define REGISTRY_OWED_MS 600000      /* how long a change that it did not tell is held against it */
 #define REGISTRY_HINT_MS 500
 #define REGISTRY_PROVISIONAL 32 /* newest blocks that may still be reorganised */
 #define REGISTRY_SPAN_MAX 10000 /* blocks: beyond, pages are less work */
@@ -52,20 +53,44 @@ void registry_wake(struct core *core)
     core->registry.poll_ms = core->now_ms;
 }
 
-void registry_indexer(struct core *core, const struct core_indexer *indexer)
+/* A session begins once all that was missed is told: what our RPC shows then needs no push any more. What was
+ * owed before is told by then, or soon, or withheld. */
+static void registry_session_begins(struct core *core)
 {
     struct registry *registry = &core->registry;
 
-    if (registry->caught_up && !indexer->caught_up && registry->poll_ms > core->now_ms + REGISTRY_POLL_MS)
-        registry->poll_ms = core->now_ms + rng_between(&core->rng, 0, REGISTRY_POLL_MS);
-    registry->caught_up = indexer->caught_up;
-    if (!indexer->caught_up || indexer->wake)
-        registry->suspect_ms = CORE_NEVER;
-    if (!indexer->wake)
-        return;
     registry->woken = true;
-    registry->eager_ms = core->now_ms + REGISTRY_EAGER_MS;
     registry_wake(core);
+    if (core->now_ms < registry->owed_ms)
+        registry->suspect_ms = core->now_ms + REGISTRY_SUSPECT_MS;
+}
+
+static void registry_session_ends(struct core *core)
+{
+    struct registry *registry = &core->registry;
+
+    registry->suspect_ms = CORE_NEVER;
+    if (registry->poll_ms > core->now_ms + REGISTRY_POLL_MS)
+        registry->poll_ms = core->now_ms + rng_between(&core->rng, 0, REGISTRY_POLL_MS);
+}
+
+void registry_indexer(struct core *core, const struct core_indexer *indexer)
+{
+    struct registry *registry = &core->registry;
+    const bool was_caught_up = registry->caught_up;
+
+    registry->caught_up = indexer->caught_up;
+    if (indexer->wake) {
+        registry->suspect_ms = CORE_NEVER;
+        registry->owed_ms = 0;
+        registry->woken = true;
+        registry->eager_ms = core->now_ms + REGISTRY_EAGER_MS;
+        registry_wake(core);
+    }
+    if (indexer->caught_up && !was_caught_up)
+        registry_session_begins(core);
+    else if (was_caught_up && !indexer->caught_up)
+        registry_session_ends(core);
 }
 
 /* The chain changed; an indexer that is caught up has told of it, or does so soon. */
@@ -74,7 +99,10 @@ static void registry_expect_push(struct core *core)
     struct registry *registry = &core->registry;
 
     registry->eager_ms = 0;
-    if (registry->synced && registry->caught_up && !registry->prompted && !registry->woken)
+    if (!registry->synced || !registry->caught_up || registry->prompted || registry->woken)
+        return;
+    registry->owed_ms = core->now_ms + REGISTRY_OWED_MS;
+    if (registry->suspect_ms == CORE_NEVER)
         registry->suspect_ms = core->now_ms + REGISTRY_SUSPECT_MS;
 }
 
@@ -85,6 +113,7 @@ static void registry_judge_indexer(struct core *core)
     if (registry->suspect_ms > core->now_ms)
         return;
     registry->suspect_ms = CORE_NEVER;
+    registry->owed_ms = 0;
     registry->caught_up = false;
     core->pending |= TELL_WITHHELD;
     registry_wake(core);
@@ -197,7 +226,8 @@ static bool registry_lags(struct core *core, const struct core_chain_state *stat
 static bool registry_makes_sense(const struct core_chain_state *state)
 {
     return state->cidr_prefix >= 8 && state->cidr_prefix <= 29 && state->removed <= state->members &&
-           state->members <= state->version;
+           state->members <= state->version &&
+           (state->inbox_count == 0) == bytes32_is_zero(&state->inbox_head);
 }
 
 void registry_chain_state(struct core *core, const struct core_chain_state *state)
@@ -208,7 +238,7 @@ void registry_chain_state(struct core *core, const struct core_chain_state *stat
     if (registry->intake != INTAKE_STATE)
         return;
     if (!registry_makes_sense(state)) {
-        registry_read_failed(core, "nodeState: its counters or its network contradict each other");
+        registry_read_failed(core, "nodeState: its counters, its heads or its network contradict each other");
         return;
     }
     if (registry_lags(core, state)) {
@@ -218,15 +248,16 @@ void registry_chain_state(struct core *core, const struct core_chain_state *stat
         registry_read_failed(core, text);
         return;
     }
-    inbox_chain_state(core, state);
+    const bool has_mail = inbox_chain_state(core, state);
+    if (has_mail || !registry_same(&registry->target, state))
+        registry_expect_push(core);
+    registry->target = *state;
     if (registry->clean && registry_same(&registry->known, state)) {
         registry->known.block = state->block;
         registry->known.block_hash = state->block_hash;
         registry_rest(core);
         return;
     }
-    registry_expect_push(core);
-    registry->target = *state;
     if (members_reserve(core, registry_rows(state)) < 0) {
         core_exit(core, -ENOMEM, "no memory for %" PRIu64 " members", state->members);
         return;

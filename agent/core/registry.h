@@ -22,8 +22,9 @@ uint64_t registry_changes_from(const struct core *core);
 /* Polls at once. */
 void registry_wake(struct core *core);
 
-/* Polls rarely while the indexer is caught up, and at once when it pushes; an indexer that withholds a change
- * is told of with CORE_TELL_WITHHELD and no longer relied on. */
+/* Polls rarely while the indexer is caught up, and at once when it pushes or a session begins. An indexer
+ * that withholds a change or a message, and does not make up for it in this or the next session, is told of
+ * with CORE_TELL_WITHHELD and no longer relied on. */
 void registry_indexer(struct core *core, const struct core_indexer *indexer);
 
 /* Somebody knows a newer version: polls within a second. */

@@ -7,9 +7,9 @@
 #ifndef AGENT_CORE_STATE_H
 #define AGENT_CORE_STATE_H
 
-#include "agent/core/core.h"
 #include "agent/core/rng.h"
 #include "agent/core/timers.h"
+#include "agent/core/view.h"
 #include "crypto/am_error.h"
 
 /* Bits of core.pending and row.pending; handed out lowest first. */
@@ -67,8 +67,7 @@ struct link {
 
 /* What a member's heartbeats say. */
 struct beat {
-    bool counted; /* a live member that can be heard, or this node */
-    bool known;   /* boot_nonce and sequence are of a heartbeat */
+    bool known; /* boot_nonce and sequence are of a heartbeat */
     bool up;
     bool ahead; /* up: its view has members that this node does not know */
     bool csk_held;
@@ -144,11 +143,14 @@ struct links {
     uint32_t up;
 };
 
+#define CORE_VIEW_WORDS (CORE_VIEW_MAX / 64)
+
 /* Who hears whom. The live set is all counted members that this node or a view reports; every view is a part
  * of it, so two sums tell whether all of them are the whole of it. */
 struct liveness {
-    uint64_t *views;                     /* by row: the view of a member that is up, else zero */
-    uint32_t *reports;                   /* by registry index: views of members that are up that report it */
+    uint64_t counted[CORE_VIEW_WORDS]; /* by registry index: live members that can be heard, and this node */
+    uint64_t *views;                   /* by row: the view of a member that is up, else zero */
+    uint32_t *reports;                 /* by registry index: views of members that are up that report it */
     uint8_t own_view[CORE_VIEW_MAX / 8]; /* as the next heartbeat tells it */
     uint32_t capacity;                   /* of rows */
     struct timers expiry;
@@ -294,7 +296,7 @@ struct registry {
     bool synced;                   /* `known` was taken in whole */
     bool clean;                    /* the member table is `known`, not a mixture with a read that broke off */
     struct core_chain_state known; /* valid when synced */
-    struct core_chain_state target; /* being read */
+    struct core_chain_state target; /* being read, or the last one seen */
     uint32_t next;                  /* row to read next */
     uint64_t whole_reads;           /* of all pages, begun */
     uint64_t rollbacks;             /* to before a reorganisation */
@@ -305,6 +307,7 @@ struct registry {
     bool prompted;       /* that nodeState was asked for because of a push */
     uint64_t eager_ms;   /* until then a push may be ahead of our RPC: poll often */
     uint64_t suspect_ms; /* by then the indexer must have told of a change we found, CORE_NEVER: none */
+    uint64_t owed_ms;    /* until then it is asked for that in later sessions too, 0: nothing is owed */
     uint64_t stale_ms;   /* since when answers are older than `known`, CORE_NEVER when they are not */
     char error[CORE_TEXT_MAX];
 };

@@ -37,9 +37,10 @@ struct subscription {
     struct sample *sample;
     struct wire_cursor cursor; /* of the last event taken */
     bool has_cursor;
-    bool unsaved;      /* events since the bookmark was written */
-    bool woken;        /* by what is being read */
-    uint32_t failures; /* in a row */
+    bool unsaved;        /* events since the bookmark was written */
+    bool woken;          /* by what is being read */
+    bool told_caught_up; /* and `changed` knows of no end since */
+    uint32_t failures;   /* in a row */
     struct subscription_status status;
 };
 
@@ -97,18 +98,26 @@ static void close_stream(struct subscription *subscription)
     subscription->lookup = NULL;
     subscription->sample = NULL;
     subscription->stream = NULL;
+}
+
+/* Once for all that was read: a long replay does not mean a poll per event. */
+static void tell(struct subscription *subscription)
+{
+    const bool caught_up = is_caught_up(subscription), woken = subscription->woken;
+    if (!woken && caught_up == subscription->told_caught_up)
+        return;
     subscription->woken = false;
+    subscription->told_caught_up = caught_up;
+    subscription->changed(subscription->user, caught_up, woken);
 }
 
 static void wait_for(struct subscription *subscription, uint64_t delay_ms)
 {
     const struct timeval delay = {(time_t)(delay_ms / 1000), (suseconds_t)(delay_ms % 1000 * 1000)};
-    const bool was_caught_up = is_caught_up(subscription);
     close_stream(subscription);
     subscription->status.state = SUBSCRIPTION_WAITING;
     evtimer_add(subscription->attempt, &delay);
-    if (was_caught_up)
-        subscription->changed(subscription->user, false, false);
+    tell(subscription);
 }
 
 /* Ends the session; the next follows after a while. */
@@ -209,7 +218,6 @@ static bool take_welcome(struct subscription *subscription, const struct wire_se
 static bool take_checkpoint(struct subscription *subscription, const struct wire_server_frame *frame,
                             struct am_err *err)
 {
-    const bool was_caught_up = is_caught_up(subscription);
     (void)err;
     subscription->status.checkpoint_block = frame->checkpoint.block;
     subscription->status.checkpoint_time = frame->checkpoint.block_time;
@@ -220,7 +228,6 @@ static bool take_checkpoint(struct subscription *subscription, const struct wire
     subscription->cursor = (struct wire_cursor){.block = frame->checkpoint.block,
                                                 .log_index = UINT32_MAX,
                                                 .block_hash = frame->checkpoint.block_hash};
-    subscription->woken |= !was_caught_up;
     save_cursor(subscription);
     return true;
 }
@@ -271,15 +278,6 @@ static bool take_frame(struct subscription *subscription, const uint8_t *message
     return good;
 }
 
-/* Once for all that was read: a long replay does not mean a poll per event. */
-static void wake(struct subscription *subscription)
-{
-    const bool woken = subscription->woken;
-    subscription->woken = false;
-    if (woken)
-        subscription->changed(subscription->user, is_caught_up(subscription), true);
-}
-
 static void acknowledge(struct subscription *subscription)
 {
     uint8_t frame[WIRE_HELLO_MAX];
@@ -306,7 +304,7 @@ static void on_read(struct bufferevent *stream, void *user)
         evbuffer_drain(input, frame.len);
     }
     acknowledge(subscription);
-    wake(subscription);
+    tell(subscription);
 }
 
 /* ---- Dialing ---- */
@@ -488,7 +486,7 @@ void subscription_free(struct subscription *subscription)
 /* Whoever says this knows already that the indexer is not to be relied on. */
 void subscription_distrust(struct subscription *subscription, const char *reason)
 {
-    subscription->status.state = SUBSCRIPTION_WAITING;
+    subscription->told_caught_up = subscription->woken = false;
     distrust(subscription, reason);
 }
 

@@ -34,7 +34,8 @@ struct subscription_config {
     const char *folder; /* keeps the cursor for the next run; NULL: none */
 };
 
-/* Told from the loop, never from within a call. `wake`: the chain may have changed. */
+/* Told from the loop, never from within a call: that it is caught up, or no longer; that it pushed events, or
+ * took some back (`wake`). */
 typedef void (*subscription_fn)(void *user, bool caught_up, bool wake);
 
 enum subscription_state {

@@ -112,6 +112,8 @@ static void rpc_answer_state(struct world *world, const struct happening *happen
     if (world_chance(world, world->faults.rpc_lie_pct))
         rpc_lie_about_state(world, &event.chain);
     mail_state_at(world, happening->node, &event.chain);
+    if (world_chance(world, world->faults.rpc_lie_pct))
+        mail_lie_about_state(world, happening->node, &event.chain);
     shell_step(world, happening->node, &event);
 }
 

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "test/bench/indexer/crowd.h"
@@ -183,15 +182,6 @@ static void measure_replay(const struct bench *bench)
 
 /* ---- All ---- */
 
-static void raise_file_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 int main(int argc, char **argv)
 {
     if (argc != 7)
@@ -204,7 +194,6 @@ int main(int argc, char **argv)
         .nats_port = (uint16_t)strtoul(argv[5], NULL, 10),
     };
     setvbuf(stdout, NULL, _IOLBF, 0);
-    raise_file_limit();
     bench.hub = hub_process_start(argv[6], bench.subscribers + 1, bench.cluster_size);
     if (secret_init() != 0 || !(bench.seed = secret_new()))
         errx(1, "the cryptographic library can not be started");

@@ -1,5 +1,5 @@
-// The node's image, run by runc as a container manager would run it: from its own files, which it can not change,
-// with one capability, in the network of a node of the devnet.
+// An image, run by runc as a container manager would run it: from its own files, which it can not change, with the
+// capabilities that it needs, in the network of a room of the devnet.
 
 import { spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
@@ -8,7 +8,7 @@ import { logFile } from "../../devnet/lib/daemon.mjs";
 import { findRoom, inRoom } from "../../devnet/lib/room.mjs";
 import { run } from "../../devnet/lib/run.mjs";
 
-const CAPABILITIES = ["CAP_NET_ADMIN"];
+const TUN = { path: "/dev/net/tun", type: "c", major: 10, minor: 200, fileMode: 0o666 };
 
 // Unpacks an OCI archive; gives its configuration.
 export async function unpackImage(archive, rootfs) {
@@ -22,7 +22,7 @@ export async function unpackImage(archive, rootfs) {
   return read(blob(manifest.config)).config;
 }
 
-const bind = (source, destination, access = "rw") => ({
+export const bind = (source, destination, access = "rw") => ({
   type: "bind",
   source,
   destination,
@@ -30,17 +30,17 @@ const bind = (source, destination, access = "rw") => ({
 });
 
 // A bundle that shares its network with whoever starts it.
-function writeBundle(bundle, image, env, mounts) {
+function writeBundle(bundle, { image, env, capabilities, mounts }) {
   const spec = {
     ociVersion: "1.0.2",
-    hostname: "agent",
+    hostname: "container",
     root: { path: "rootfs", readonly: true },
     process: {
       user: { uid: 0, gid: 0 },
       cwd: "/",
       args: image.Entrypoint,
       env: [...image.Env, ...Object.entries(env).map(([name, value]) => `${name}=${value}`)],
-      capabilities: { bounding: CAPABILITIES, effective: CAPABILITIES, permitted: CAPABILITIES },
+      capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
       noNewPrivileges: true,
     },
     mounts: [
@@ -51,26 +51,20 @@ function writeBundle(bundle, image, env, mounts) {
     ],
     linux: {
       namespaces: ["pid", "ipc", "uts", "mount"].map((type) => ({ type })),
-      devices: [{ path: "/dev/net/tun", type: "c", major: 10, minor: 200, fileMode: 0o666 }],
-      resources: { devices: [{ allow: false, access: "rwm" }, { allow: true, type: "c", major: 10, minor: 200, access: "rw" }] },
+      devices: [TUN],
+      resources: { devices: [{ allow: false, access: "rwm" }, { allow: true, ...TUN, access: "rw" }] },
     },
   };
   writeFileSync(join(bundle, "config.json"), JSON.stringify(spec, null, 2));
 }
 
-// Starts the container of an unpacked image. `socketFolder` is where applications find the agent's socket,
-// `guestAgent` the guest agent's.
-export function startContainer(instance, node, { bundle, image, env, socketFolder, guestAgent }) {
-  mkdirSync(socketFolder, { recursive: true });
-  writeBundle(bundle, image, env, [
-    bind(socketFolder, "/run/attestmesh"),
-    bind(guestAgent, "/run/dstack.sock"),
-    bind(join(instance.dir, "resolv.conf"), "/etc/resolv.conf", "ro"),
-  ]);
-  const id = `${instance.name}-${node.name}`;
-  const log = openSync(logFile(instance, node.name), "a");
+// Starts the container of an unpacked image in a room.
+export function startContainer(instance, { name, room = name }, { bundle, ...options }) {
+  writeBundle(bundle, options);
+  const id = `${instance.name}-${name}`;
+  const log = openSync(logFile(instance, name), "a");
   const runc = ["runc", "--root", join(instance.tmp, "runc")];
-  const [command, ...words] = inRoom(findRoom(instance, node.name), { network: true });
+  const [command, ...words] = inRoom(findRoom(instance, room), { network: true });
   const child = spawn(command, [...words, ...runc, "run", "--bundle", bundle, id], {
     stdio: ["ignore", log, log],
   });

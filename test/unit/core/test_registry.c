@@ -120,6 +120,12 @@ Test(registry, a_senseless_state_is_refused)
     state = sane;
     state.members = 10;
     assert_state_refused(state);
+    state = sane;
+    state.inbox_head.b[0] = 1;
+    assert_state_refused(state);
+    state = sane;
+    state.inbox_count = 1;
+    assert_state_refused(state);
 }
 
 Test(registry, a_page_of_another_state_is_refused)
@@ -170,6 +176,14 @@ static void tell(struct kit *kit, bool caught_up, bool wake)
                                        .indexer = {.caught_up = caught_up, .wake = wake}});
 }
 
+static void tell_and_answer(struct kit *kit, bool caught_up, bool wake)
+{
+    tell(kit, caught_up, wake);
+    if (kit_has(kit, CORE_DO_READ_STATE))
+        kit_state(kit);
+    kit_read_all(kit);
+}
+
 /* Polls in so much time, with every other wish of the core fulfilled. */
 static unsigned polls_within(struct kit *kit, uint64_t duration_ms)
 {
@@ -180,11 +194,12 @@ static unsigned polls_within(struct kit *kit, uint64_t duration_ms)
         kit_deadline(kit);
         if (kit_has(kit, CORE_TELL_WITHHELD))
             break;
+        const bool reading = kit_has(kit, CORE_DO_READ_STATE);
         if (kit_has(kit, CORE_DO_OBSERVE_DEVICE))
             kit_observed(kit, 1);
         if (kit_has(kit, CORE_DO_APPLY_DEVICE))
             kit_applied(kit);
-        if (kit_has(kit, CORE_DO_READ_STATE)) {
+        if (reading) {
             polls++;
             kit_state(kit);
         }
@@ -194,15 +209,21 @@ static unsigned polls_within(struct kit *kit, uint64_t duration_ms)
     return polls;
 }
 
+/* A node whose indexer is caught up, some time after the poll that a session begins with. */
+static void subscribe(struct kit *kit)
+{
+    kit_join(kit, 0, 1);
+    kit_applied(kit);
+    kit_observed(kit, CORE_NEVER);
+    tell_and_answer(kit, true, false);
+    polls_within(kit, 10000);
+}
+
 Test(registry, a_quiet_node_with_an_indexer_polls_at_most_forty_times_an_hour)
 {
     struct kit kit;
 
-    kit_join(&kit, 0, 1);
-    kit_applied(&kit);
-    kit_observed(&kit, CORE_NEVER);
-    tell(&kit, true, false);
-    polls_within(&kit, 10000); /* the poll that was due before */
+    subscribe(&kit);
     const unsigned polls = polls_within(&kit, 3600 * 1000);
     cr_assert(polls >= 25 && polls <= 40, "%u", polls);
     tell(&kit, false, false);
@@ -214,11 +235,7 @@ Test(registry, a_push_is_followed_by_a_poll_at_once_and_by_more_until_our_rpc_sh
 {
     struct kit kit;
 
-    kit_join(&kit, 0, 1);
-    kit_applied(&kit);
-    kit_observed(&kit, CORE_NEVER);
-    tell(&kit, true, false);
-    polls_within(&kit, 10000);
+    subscribe(&kit);
     tell(&kit, true, true);
     cr_assert(kit_has(&kit, CORE_DO_READ_STATE));
     kit_state(&kit);
@@ -230,18 +247,110 @@ Test(registry, a_push_is_followed_by_a_poll_at_once_and_by_more_until_our_rpc_sh
     kit_free(&kit);
 }
 
+static void get_mail(struct kit *kit)
+{
+    kit->state.inbox_count++;
+    kit->state.inbox_head.b[0]++;
+}
+
 Test(registry, an_indexer_that_withholds_a_change_is_found_out_within_a_poll)
 {
     struct kit kit;
 
-    kit_join(&kit, 0, 1);
-    kit_applied(&kit);
-    kit_observed(&kit, CORE_NEVER);
-    tell(&kit, true, false);
-    polls_within(&kit, 10000);
+    subscribe(&kit);
     kit_touch(&kit);
     polls_within(&kit, 150 * 1000);
     cr_assert(kit_has(&kit, CORE_TELL_WITHHELD));
+    cr_assert_eq(kit_status(&kit).version, kit.state.version);
+    kit_free(&kit);
+}
+
+Test(registry, an_indexer_that_withholds_a_message_is_found_out_within_a_poll)
+{
+    struct kit kit;
+
+    subscribe(&kit);
+    get_mail(&kit);
+    polls_within(&kit, 150 * 1000);
+    cr_assert(kit_has(&kit, CORE_TELL_WITHHELD));
+    kit_free(&kit);
+
+    subscribe(&kit);
+    get_mail(&kit);
+    tell_and_answer(&kit, true, true);
+    polls_within(&kit, 150 * 1000);
+    cr_assert_not(kit_has(&kit, CORE_TELL_WITHHELD), "it told");
+    kit_free(&kit);
+}
+
+/* Polls until the change is found and taken in. */
+static void find_change(struct kit *kit)
+{
+    const uint64_t version = kit->state.version;
+
+    while (kit_status(kit).version != version)
+        polls_within(kit, 1000);
+}
+
+Test(registry, a_new_session_does_not_excuse_what_the_last_one_withheld)
+{
+    struct kit kit;
+
+    subscribe(&kit);
+    kit_touch(&kit);
+    find_change(&kit);
+    tell_and_answer(&kit, false, false);
+    polls_within(&kit, 60 * 1000);
+    cr_assert_not(kit_has(&kit, CORE_TELL_WITHHELD), "without a session it can not tell");
+    tell_and_answer(&kit, true, false);
+    polls_within(&kit, 30 * 1000);
+    cr_assert(kit_has(&kit, CORE_TELL_WITHHELD));
+    kit_free(&kit);
+}
+
+Test(registry, a_session_that_begins_with_what_the_last_one_owed_is_no_offence)
+{
+    struct kit kit;
+
+    subscribe(&kit);
+    kit_touch(&kit);
+    find_change(&kit);
+    tell_and_answer(&kit, false, false);
+    tell_and_answer(&kit, false, true);
+    tell_and_answer(&kit, true, false);
+    polls_within(&kit, 60 * 1000);
+    cr_assert_not(kit_has(&kit, CORE_TELL_WITHHELD));
+    kit_free(&kit);
+}
+
+Test(registry, what_was_owed_long_ago_is_forgiven)
+{
+    struct kit kit;
+
+    subscribe(&kit);
+    kit_touch(&kit);
+    find_change(&kit);
+    tell_and_answer(&kit, false, false);
+    polls_within(&kit, 700 * 1000);
+    tell_and_answer(&kit, true, false);
+    polls_within(&kit, 60 * 1000);
+    cr_assert_not(kit_has(&kit, CORE_TELL_WITHHELD));
+    kit_free(&kit);
+}
+
+/* A change that is told, but can not be read at once, is found by the next poll a second time. */
+Test(registry, a_read_that_fails_after_a_push_does_not_accuse_the_indexer)
+{
+    struct kit kit;
+
+    subscribe(&kit);
+    kit_touch(&kit);
+    tell(&kit, true, true);
+    kit_state(&kit);
+    kit_changes(&kit);
+    kit_read_failed(&kit, CORE_READ_PAGE);
+    polls_within(&kit, 60 * 1000);
+    cr_assert_not(kit_has(&kit, CORE_TELL_WITHHELD));
     cr_assert_eq(kit_status(&kit).version, kit.state.version);
     kit_free(&kit);
 }
@@ -250,11 +359,7 @@ Test(registry, a_push_that_comes_a_little_after_the_poll_is_no_offence)
 {
     struct kit kit;
 
-    kit_join(&kit, 0, 1);
-    kit_applied(&kit);
-    kit_observed(&kit, CORE_NEVER);
-    tell(&kit, true, false);
-    polls_within(&kit, 10000);
+    subscribe(&kit);
     kit_touch(&kit);
     for (int i = 0; i < 100 && !kit_has(&kit, CORE_DO_READ_CHANGES); i++) {
         kit_deadline(&kit);

@@ -114,7 +114,8 @@ static void answer_header(struct flaky_chain *chain, struct watcher *watcher, ui
                           uint64_t number, size_t known)
 {
     const uint64_t wanted = number == WATCHER_LATEST ? known - 1 : number;
-    watcher_header(watcher, now_ms, wanted < known ? &chain->blocks[wanted].header : NULL);
+    watcher_header(watcher, now_ms, wanted < known ? &chain->blocks[wanted].header : NULL,
+                   known < chain->len);
 }
 
 static bool is_asked(const struct watcher_ask *ask, const struct eth_log *log)
@@ -165,7 +166,7 @@ static void answer_logs(struct flaky_chain *chain, struct watcher *watcher, uint
     } else {
         chain->emptied = 0;
     }
-    watcher_logs(watcher, now_ms, &logs);
+    watcher_logs(watcher, now_ms, &logs, known < chain->len);
 }
 
 void flaky_chain_answer(struct flaky_chain *chain, struct watcher *watcher, uint64_t now_ms,
@@ -177,9 +178,9 @@ void flaky_chain_answer(struct flaky_chain *chain, struct watcher *watcher, uint
         watcher_failed(watcher, now_ms, -ETIMEDOUT);
         return;
     }
-    if (known > LAG_MAX && happens(chain, chain->lag)) {
+    if (known > LAG_MAX + chain->late && happens(chain, chain->lag)) {
         chain->lags++;
-        known -= 1 + flaky_chain_random(chain, LAG_MAX);
+        known -= chain->late ? chain->late : 1 + flaky_chain_random(chain, LAG_MAX);
     }
     if (ask->type == WATCHER_READ_HEADER)
         answer_header(chain, watcher, now_ms, ask->number, known);

@@ -1,5 +1,6 @@
 /* A chain in memory behind an RPC that drops, truncates, lags and lies, and that is reorganised: the double
- * that the watcher is tested against. A seed reproduces a run. */
+ * that the watcher is tested against. It has two endpoints, of which the second is behind. A seed reproduces
+ * a run. */
 #ifndef UNIT_INDEXER_FLAKY_CHAIN_H
 #define UNIT_INDEXER_FLAKY_CHAIN_H
 
@@ -25,6 +26,7 @@ struct flaky_chain {
     /* Of 256 questions so many: fail, are answered by a node some blocks behind, get an empty list of logs at
      * the tip; an answer has at most so many logs. */
     unsigned drop, lag, empty;
+    size_t late; /* how many blocks the node behind is behind, 0: a few */
     size_t answer_max;
     unsigned emptied; /* in a row */
     /* How often each was done. */

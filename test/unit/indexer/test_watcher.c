@@ -219,11 +219,23 @@ Test(watcher, foreign_and_misplaced_logs_are_refused)
         watcher_next(rig->watcher, rig->now_ms, &ask);
     } while (ask.type != WATCHER_READ_LOGS);
     struct eth_log foreign = {.address = {{0x66}}, .block = ask.from, .topics_len = 1};
-    watcher_logs(rig->watcher, rig->now_ms, &(struct eth_logs){.items = &foreign, .len = 1});
+    watcher_logs(rig->watcher, rig->now_ms, &(struct eth_logs){.items = &foreign, .len = 1}, 0);
     struct watcher_status status;
     watcher_status(rig->watcher, &status);
     cr_assert_eq(status.failures, 1);
     run(rig, 400);
+    expect_equal(rig);
+    rig_free(rig);
+}
+
+Test(watcher, an_endpoint_far_behind_the_other_hides_nothing_of_a_range)
+{
+    struct rig *rig = rig_new(8);
+    flaky_chain_grow(&rig->chain, 3000);
+    rig->chain.lag = 100;
+    rig->chain.late = 500;
+    run(rig, 1000);
+    cr_assert_gt(rig->chain.lags, 100);
     expect_equal(rig);
     rig_free(rig);
 }

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/shell/onchain.h"
+#include "agent/shell/onchain_state.h"
+#include "test/unit/core/kit.h"
 #include "test/unit/evm/evm_vectors.h"
 #include "test/unit/evm/fake_rpc.h"
 
@@ -150,6 +151,59 @@ Test(onchain_registry, a_new_state_is_pinned_to_a_block_by_its_hash_and_an_old_o
     read_state(&f);
     cr_assert_eq(f.chain.block, 16);
     cr_assert(calls(&f, "eth_call") == 3 && calls(&f, "eth_getBlockByNumber") == 1);
+    teardown(&f);
+}
+
+static unsigned all_calls(const struct fixture *f)
+{
+    unsigned sum = 0;
+    for (size_t i = 0; i < FAKE_RPC_METHODS_MAX; i++)
+        sum += f->node.methods[i].calls;
+    return sum;
+}
+
+/* One deadline of the core, what it asks for answered; its time is also the age of the state that was read.
+ */
+static void live_on(struct fixture *f, struct kit *kit)
+{
+    const uint64_t since_ms = kit->now_ms;
+    kit_deadline(kit);
+    f->onchain->state_ms -= kit->now_ms - since_ms;
+    const bool reading = kit_has(kit, CORE_DO_READ_STATE);
+    cr_assert_not(kit_has(kit, CORE_DO_READ_SELF) || kit_has(kit, CORE_DO_READ_INBOX) ||
+                  kit_has(kit, CORE_DO_READ_SENT));
+    if (kit_has(kit, CORE_DO_OBSERVE_DEVICE))
+        kit_observed(kit, CORE_NEVER);
+    if (kit_has(kit, CORE_DO_APPLY_DEVICE))
+        kit_applied(kit);
+    if (!reading)
+        return;
+    read_state(f);
+    kit_state(kit);
+    cr_assert_not(kit_has(kit, CORE_DO_READ_CHANGES) || kit_has(kit, CORE_DO_READ_PAGE));
+}
+
+Test(onchain_registry, a_quiet_node_with_an_indexer_makes_at_most_forty_calls_an_hour)
+{
+    static const uint64_t hour_ms = 3600 * 1000;
+    static struct kit kit;
+    struct fixture f;
+    setup(&f);
+    kit_join(&kit, 0, 1);
+    kit_applied(&kit);
+    kit_observed(&kit, CORE_NEVER);
+    kit_step(&kit, &(struct core_event){.type = CORE_EVENT_INDEXER, .indexer = {.caught_up = true}});
+    read_state(&f);
+    kit_state(&kit);
+    for (int hour = 0; hour < 3; hour++) {
+        const uint64_t until_ms = kit.now_ms + hour_ms;
+        const unsigned before = all_calls(&f);
+        while (core_deadline(kit.core) <= until_ms)
+            live_on(&f, &kit);
+        const unsigned made = all_calls(&f) - before;
+        cr_assert(made >= 30 && made <= 40, "%u", made);
+    }
+    kit_free(&kit);
     teardown(&f);
 }
 

@@ -304,10 +304,11 @@ static void core_fill_node_action(struct core *core, struct core_action *action)
     } else if (action->type == CORE_TELL_CSK) {
         action->csk = core->csk.held;
     } else if (action->type == CORE_DO_READ_INBOX) {
-        action->inbox.from = core->inbox.from.block == 0 ? 0 : core->inbox.from.block + 1;
-        action->inbox.to = core->inbox.target.block;
+        action->blocks.from = core->inbox.from.block == 0 ? 0 : core->inbox.from.block + 1;
+        action->blocks.to = core->inbox.target.block;
     } else if (action->type == CORE_DO_READ_SENT) {
-        action->sent_to = core->registry.known.block;
+        action->blocks.from = core->announce.settled == 0 ? 0 : core->announce.settled + 1;
+        action->blocks.to = core->announce.to;
     } else if (action->type == CORE_DO_SEND_ENVELOPE) {
         action->envelope.index = core->announce.target;
         action->envelope.issued_ms = announce_issued_ms(core, core->announce.target);

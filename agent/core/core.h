@@ -340,8 +340,8 @@ enum core_action_type {
     CORE_DO_COMMIT_CSK,         /* `csk`: setCskCommitment, await the receipt */
     CORE_DO_PULL_CSK,           /* `csk` from the peer `csk.index` */
     CORE_DO_SEND_MESSAGE,       /* the oldest message of the queue: submit, await the receipt */
-    CORE_DO_READ_INBOX,         /* MessageSent logs to this node of the blocks inbox.from..inbox.to */
-    CORE_DO_READ_SENT,          /* endpoints sent by this node, since its registration, up to block sent_to */
+    CORE_DO_READ_INBOX,         /* MessageSent logs to this node of the blocks blocks.from..blocks.to */
+    CORE_DO_READ_SENT,          /* endpoints sent by this node in those blocks */
     CORE_DO_SEND_ENVELOPE,  /* this node's endpoint to the member `envelope.index`: submit, await the receipt
                              */
     CORE_DO_PUBLISH_WG_KEY, /* publishWgKey with our key of `wg_generation`, await the receipt */
@@ -387,8 +387,7 @@ struct core_action {
         struct {
             uint64_t from; /* 0: since this node's registration */
             uint64_t to;
-        } inbox;          /* READ_INBOX */
-        uint64_t sent_to; /* READ_SENT */
+        } blocks; /* READ_INBOX, READ_SENT */
         struct {
             uint32_t index;
             uint64_t issued_ms;

@@ -88,9 +88,10 @@ struct pull {
 struct errand {
     struct bytes32 member_id; /* whom this is about; zero before it was looked at */
     uint32_t sent;            /* endpoints it was sent, ever */
+    uint32_t fresh;           /* of them, those that a reorganisation may still undo */
     struct bytes32 last;      /* id of the last of them */
     bool is_current;          /* that is the present one */
-    uint32_t failures;        /* in a row */
+    uint32_t attempts;        /* since the last one that is there for good */
     uint64_t after_ms;        /* not before */
 };
 
@@ -334,8 +335,12 @@ struct inbox {
 
 /* Telling every member this node's endpoint. */
 struct announce {
-    bool known;   /* what was sent has been read */
-    bool reading; /* it is being read */
+    bool known;       /* what was sent has been read */
+    bool reading;     /* it is being read */
+    bool provisional; /* the read is of the blocks that may be reorganised, not of those before */
+    uint64_t to;      /* it ends here */
+    uint64_t settled; /* block up to which it is known for good */
+    uint64_t check;   /* block as of which the rest is read again, CORE_NEVER: there is none */
     uint32_t failures;
     uint64_t retry_ms;   /* not before */
     uint64_t since_ms;   /* when this was wanted first */

@@ -32,6 +32,7 @@ static const struct {
     [BREAK_LARGE_MESH] = {"endpoints are told in any mesh", "members its endpoint",
                           2 * SIM_ENVELOPE_MEMBERS_MAX},
     [BREAK_KEPT_PEER] = {"the transport keeps who is removed", "members on the transport and wants"},
+    [BREAK_DEEP_REORG] = {"reorganisations undo endpoints of any age", "counts member"},
     [BREAK_SMALL_CAPS] = {"the caps are a sixteenth", "outgrows a bound"},
 };
 

@@ -2,10 +2,12 @@
  * are in blocks, and who they are for reads them there. */
 #include <stdlib.h>
 
+#include "agent/core/state.h" /* what a node holds for told */
 #include "crypto/keccak.h"
 #include "test/sim/world.h"
 
 #define MAIL_READ_MS 20000 /* a node has read what is older */
+#define MAIL_UNDONE_PCT 50 /* of the endpoints in blocks that are reorganised */
 
 /* An endpoint never changes here: its id follows from sender, recipient and time. */
 struct bytes32 mail_endpoint_id(void *user, const struct bytes32 *recipient, uint64_t issued_ms)
@@ -103,19 +105,31 @@ bool mail_is_settled(const struct world *world, const struct sim_mail *mail)
     return mail_find(world, mail) || (!mail->is_endpoint && !chain_is_live(&world->chain, &mail->to));
 }
 
-/* What comes after `block` is in block `again` from now on, in the opposite order. */
+/* What comes after `block` is in block `again` from now on, in the opposite order; some endpoints are in no
+ * block any more. */
 void mail_reorganise(struct world *world, uint64_t block, uint64_t again)
 {
-    uint32_t first = world->mails_len;
+    const bool is_deep = world->broken == BREAK_DEEP_REORG;
+    uint32_t len = 0, first = 0;
 
-    while (first > 0 && world->mails[first - 1].block > block)
-        world->mails[--first].block = again;
-    for (uint32_t i = first, j = world->mails_len; i + 1 < j; i++) {
+    for (uint32_t i = 0; i < world->mails_len; i++) {
+        struct sim_mail mail = world->mails[i];
+        const bool is_after = mail.block > block;
+        if ((is_after || is_deep) && mail.is_endpoint && world_chance(world, MAIL_UNDONE_PCT))
+            continue;
+        if (is_after)
+            mail.block = again;
+        else
+            first = len + 1;
+        world->mails[len++] = mail;
+    }
+    world->mails_len = len;
+    for (uint32_t i = first, j = len; i + 1 < j; i++) {
         const struct sim_mail mail = world->mails[--j];
         world->mails[j] = world->mails[i];
         world->mails[i] = mail;
     }
-    mail_number(world, first);
+    mail_number(world, is_deep ? 0 : first);
 }
 
 /* What nobody ever sent. */
@@ -208,12 +222,12 @@ void mail_read_inbox(struct world *world, uint32_t n, uint64_t from, uint64_t to
     free(logs);
 }
 
-void mail_read_sent(struct world *world, uint32_t n, uint64_t to)
+void mail_read_sent(struct world *world, uint32_t n, uint64_t from, uint64_t to)
 {
     for (uint32_t i = 0; i < world->mails_len; i++) {
         const struct sim_mail *mail = &world->mails[i];
         struct core_sent sent = {.recipient = mail->to, .envelope_id = mail->id};
-        if (!mail->is_endpoint || mail->block > to ||
+        if (!mail->is_endpoint || mail->block < from || mail->block > to ||
             !bytes32_equal(&mail->from, &world->nodes[n].identity.member_id))
             continue;
         if (world->broken == BREAK_FORGED_SENT)
@@ -261,6 +275,21 @@ void mail_moved(struct world *world, uint32_t n)
                (unsigned long long)inbox.count);
 }
 
+/* Whom a node need not tell again, has been told. */
+static void mail_check_told(struct world *world, uint32_t n)
+{
+    const struct sim_node *node = &world->nodes[n];
+    const struct members *members = &node->core->members;
+
+    for (uint32_t i = 0; i < members->count; i++) {
+        const struct errand *errand = &members->rows[i].errand;
+        const struct sim_mail mail = {
+            .from = node->identity.member_id, .to = errand->member_id, .id = errand->last};
+        if (errand->is_current && errand->fresh == 0 && !mail_find(world, &mail))
+            world_fail(world, n, "counts member %u as told, which the chain does not", i);
+    }
+}
+
 /* Everybody has read what was for it, up to moments ago, and that alone. */
 void mail_check(struct world *world)
 {
@@ -268,6 +297,7 @@ void mail_check(struct world *world)
         struct core_inbox inbox = {0};
         if (world->nodes[n].removed || !world->nodes[n].core)
             continue;
+        mail_check_told(world, n);
         core_inbox(world->nodes[n].core, &inbox);
         struct core_chain_state state = {.block = inbox.block};
         mail_state_at(world, n, &state);

@@ -222,9 +222,9 @@ static void rpc_answer_mail(struct world *world, const struct happening *happeni
     if (failure)
         rpc_step_failed(world, happening->node, inbox ? CORE_READ_INBOX : CORE_READ_SENT, failure);
     else if (inbox)
-        mail_read_inbox(world, happening->node, action->inbox.from, action->inbox.to);
+        mail_read_inbox(world, happening->node, action->blocks.from, action->blocks.to);
     else
-        mail_read_sent(world, happening->node, action->sent_to);
+        mail_read_sent(world, happening->node, action->blocks.from, action->blocks.to);
 }
 
 void rpc_answer(struct world *world, const struct happening *happening)

@@ -220,6 +220,7 @@ enum sim_break {
     BREAK_LOST_ANSWER,
     BREAK_LARGE_MESH,
     BREAK_KEPT_PEER,
+    BREAK_DEEP_REORG,
     BREAKS
 };
 
@@ -333,7 +334,7 @@ void mail_reorganise(struct world *world, uint64_t block, uint64_t again);
 void mail_state_at(const struct world *world, uint32_t node, struct core_chain_state *state);
 void mail_lie_about_state(struct world *world, uint32_t node, struct core_chain_state *state);
 void mail_read_inbox(struct world *world, uint32_t node, uint64_t from, uint64_t to);
-void mail_read_sent(struct world *world, uint32_t node, uint64_t to);
+void mail_read_sent(struct world *world, uint32_t node, uint64_t from, uint64_t to);
 void mail_write(struct world *world, uint32_t node, uint32_t to);
 void mail_settled(struct world *world, uint32_t node);
 

@@ -9,6 +9,7 @@ import { waitFor } from "../devnet/lib/run.mjs";
 import { startService, stopService } from "../devnet/lib/services.mjs";
 import { RPC_URL } from "../devnet/lib/topology.mjs";
 import { jsonRpc } from "../devnet/lib/world.mjs";
+import { awaitAllTold } from "./lib/envelopes.mjs";
 import { cluster, deployment, instance, nodes } from "./lib/mesh.mjs";
 import { allowCodes, askAll, awaitCaughtUp, pushesGrewBy, subscriptions } from "./lib/subscriptions.mjs";
 import { readCluster } from "./lib/witness.mjs";
@@ -27,6 +28,9 @@ test("indexer: every node is subscribed to the indexer that the registry names",
 });
 
 test("indexer: an event reaches every node once, and each node's own RPC confirms it", async () => {
+  await awaitAllTold(); // envelopes of a young mesh are pushed too
+  await waitFor("the last of them", async () =>
+    (await askAll("status")).every(({ messages_received: received }) => received >= nodes().length - 1));
   const before = await subscriptions();
   await allowCodes(1);
   await pushesGrewBy(before, 1);

@@ -7,7 +7,7 @@
 #include "test/sim/world.h"
 
 #define MAIL_READ_MS 20000 /* a node has read what is older */
-#define MAIL_UNDONE_PCT 50
+#define MAIL_UNDONE_PCT 50 /* of the endpoints in blocks that are reorganised */
 
 /* An endpoint never changes here: its id follows from sender, recipient and time. */
 struct bytes32 mail_endpoint_id(void *user, const struct bytes32 *recipient, uint64_t issued_ms)
@@ -105,34 +105,31 @@ bool mail_is_settled(const struct world *world, const struct sim_mail *mail)
     return mail_find(world, mail) || (!mail->is_endpoint && !chain_is_live(&world->chain, &mail->to));
 }
 
-/* Some of the endpoints after `block` are in no block any more. */
-static void mail_undo(struct world *world, uint64_t block)
+/* What comes after `block` is in block `again` from now on, in the opposite order; some endpoints are in no
+ * block any more. */
+void mail_reorganise(struct world *world, uint64_t block, uint64_t again)
 {
-    uint32_t len = 0;
+    const bool is_deep = world->broken == BREAK_DEEP_REORG;
+    uint32_t len = 0, first = 0;
 
     for (uint32_t i = 0; i < world->mails_len; i++) {
-        const struct sim_mail mail = world->mails[i];
-        if (mail.is_endpoint && mail.block > block && world_chance(world, MAIL_UNDONE_PCT))
+        struct sim_mail mail = world->mails[i];
+        const bool is_after = mail.block > block;
+        if ((is_after || is_deep) && mail.is_endpoint && world_chance(world, MAIL_UNDONE_PCT))
             continue;
+        if (is_after)
+            mail.block = again;
+        else
+            first = len + 1;
         world->mails[len++] = mail;
     }
     world->mails_len = len;
-}
-
-/* What comes after `block` is in block `again` from now on, in the opposite order. */
-void mail_reorganise(struct world *world, uint64_t block, uint64_t again)
-{
-    mail_undo(world, world->broken == BREAK_DEEP_REORG ? 0 : block);
-    uint32_t first = world->mails_len;
-
-    while (first > 0 && world->mails[first - 1].block > block)
-        world->mails[--first].block = again;
-    for (uint32_t i = first, j = world->mails_len; i + 1 < j; i++) {
+    for (uint32_t i = first, j = len; i + 1 < j; i++) {
         const struct sim_mail mail = world->mails[--j];
         world->mails[j] = world->mails[i];
         world->mails[i] = mail;
     }
-    mail_number(world, world->broken == BREAK_DEEP_REORG ? 0 : first);
+    mail_number(world, is_deep ? 0 : first);
 }
 
 /* What nobody ever sent. */
@@ -262,21 +259,6 @@ void mail_settled(struct world *world, uint32_t n)
     node->letters_sent++;
 }
 
-/* Whom a node need not tell again, has been told. */
-static void mail_check_told(struct world *world, uint32_t n)
-{
-    const struct sim_node *node = &world->nodes[n];
-    const struct members *members = &node->core->members;
-
-    for (uint32_t i = 0; i < members->count; i++) {
-        const struct errand *errand = &members->rows[i].errand;
-        const struct sim_mail mail = {
-            .from = node->identity.member_id, .to = errand->member_id, .id = errand->last};
-        if (errand->is_current && errand->fresh == 0 && !mail_find(world, &mail))
-            world_fail(world, n, "counts member %u as told, which the chain does not", i);
-    }
-}
-
 void mail_moved(struct world *world, uint32_t n)
 {
     struct core_inbox inbox;
@@ -291,6 +273,21 @@ void mail_moved(struct world *world, uint32_t n)
             return;
     world_fail(world, n, "takes in %llu messages that were never all of its inbox",
                (unsigned long long)inbox.count);
+}
+
+/* Whom a node need not tell again, has been told. */
+static void mail_check_told(struct world *world, uint32_t n)
+{
+    const struct sim_node *node = &world->nodes[n];
+    const struct members *members = &node->core->members;
+
+    for (uint32_t i = 0; i < members->count; i++) {
+        const struct errand *errand = &members->rows[i].errand;
+        const struct sim_mail mail = {
+            .from = node->identity.member_id, .to = errand->member_id, .id = errand->last};
+        if (errand->is_current && errand->fresh == 0 && !mail_find(world, &mail))
+            world_fail(world, n, "counts member %u as told, which the chain does not", i);
+    }
 }
 
 /* Everybody has read what was for it, up to moments ago, and that alone. */

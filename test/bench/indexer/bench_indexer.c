@@ -143,8 +143,9 @@ static void measure_fanout(const struct bench *bench, struct crowd *hub_crowd)
         err(1, "fanout");
     for (size_t round = 0; round < bench->rounds; round++) {
         crowd_reset(hub_crowd);
-        const uint64_t ours_at_ns = hub_process_append(&bench->hub, 0, 1).at_ns;
+        hub_process_ask(&bench->hub, 0, 1);
         crowd_await(hub_crowd, size);
+        const uint64_t ours_at_ns = hub_process_answer(&bench->hub).at_ns;
         note_delays(bench, hub_crowd, ours_at_ns, ours_ns + round * size);
         ours_total_ns += crowd_now_ns() - ours_at_ns;
 

@@ -261,14 +261,25 @@ void hub_process_stop(const struct hub_process *process)
     waitpid(process->pid, NULL, 0);
 }
 
-struct hub_process_state hub_process_append(const struct hub_process *process, size_t cluster, size_t logs)
+void hub_process_ask(const struct hub_process *process, size_t cluster, size_t logs)
 {
     const struct command command = {.cluster = cluster, .logs = logs};
+    if (logs > LOGS_MAX || write(process->control, &command, sizeof(command)) != sizeof(command))
+        errx(1, "the hub is gone");
+}
+
+struct hub_process_state hub_process_answer(const struct hub_process *process)
+{
     struct hub_process_state state;
-    if (logs > LOGS_MAX || write(process->control, &command, sizeof(command)) != sizeof(command) ||
-        read(process->control, &state, sizeof(state)) != sizeof(state))
+    if (read(process->control, &state, sizeof(state)) != sizeof(state))
         errx(1, "the hub is gone");
     return state;
+}
+
+struct hub_process_state hub_process_append(const struct hub_process *process, size_t cluster, size_t logs)
+{
+    hub_process_ask(process, cluster, logs);
+    return hub_process_answer(process);
 }
 
 struct hub_process_state hub_process_state(const struct hub_process *process)

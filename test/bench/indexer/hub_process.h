@@ -29,8 +29,10 @@ struct hub_process_state {
 struct hub_process hub_process_start(const char *store_path, size_t members, size_t cluster_size);
 void hub_process_stop(const struct hub_process *process);
 
-/* A block with so many logs of one cluster; returns when the hub has taken it in. */
+/* A block with so many logs of one cluster; returns when the hub has taken it in. The two halves of that. */
 struct hub_process_state hub_process_append(const struct hub_process *process, size_t cluster, size_t logs);
+void hub_process_ask(const struct hub_process *process, size_t cluster, size_t logs);
+struct hub_process_state hub_process_answer(const struct hub_process *process);
 struct hub_process_state hub_process_state(const struct hub_process *process);
 
 /* What member `number` says, but for cursor and signature; fills in the seed. */

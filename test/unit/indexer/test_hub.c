@@ -356,6 +356,7 @@ Test(hub, garbage_and_oversized_frames_end_the_connection)
 Test(hub, a_slow_reader_loses_nothing_and_bothers_nobody, .timeout = 60)
 {
     enum { BLOCKS = 60, LOGS = 50 };
+    static const uint8_t much[3000]; /* in all, more than the sockets' buffers and the queue hold */
     static struct eth_log logs[LOGS];
     struct rig *rig = rig_new();
     struct member *slow = member_new(rig, true), *other = member_new(rig, false);
@@ -365,8 +366,11 @@ Test(hub, a_slow_reader_loses_nothing_and_bothers_nobody, .timeout = 60)
     member_await(other, CHECKPOINT, 1);
     bufferevent_disable(slow->stream, EV_READ);
     for (int block = 0; block < BLOCKS; block++) {
-        for (int i = 0; i < LOGS; i++)
+        for (int i = 0; i < LOGS; i++) {
             logs[i] = device_added(&cluster);
+            logs[i].data = much;
+            logs[i].data_len = sizeof(much);
+        }
         append(rig, logs, LOGS);
     }
     struct hub_status status;

@@ -1,6 +1,6 @@
-// Everything that can stop, stops: each service for a minute, one agent, all agents, their state; a node joins while the
-// one that made the shared key is dead. The mesh heals each time by itself, and of a stream of messages that goes on all
-// the while none is lost.
+// Everything that can stop, stops: each service for a minute, one agent, all agents, their state; a node
+// joins while the one that made the shared key is dead. The mesh heals each time by itself, and of a stream
+// of messages that goes on all the while none is lost.
 
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
@@ -60,8 +60,8 @@ async function assertHealed(members) {
   await stream.passes();
 }
 
-// Who hangs keeps its connections, and what it knows, and says nothing more; who is killed refuses connections, and what
-// it held in memory is lost.
+// Who hangs keeps its connections, and what it knows, and says nothing more; who is gone refuses connections,
+// and what it held in memory is lost.
 const ENDS = {
   hangs: { begin: (name) => freezeService(instance, name), end: (name) => thawService(instance, name) },
   "is gone": {
@@ -72,10 +72,10 @@ const ENDS = {
 const tunnels = (members) => assertPing(instance, members, nodes());
 const messages = () => stream.passes();
 
-// What goes on without it, too. The chain hangs, for it must keep its state, and a provider that swallows requests is
-// worse than one that refuses them; the bundler dies with the operations that it was sent; the sponsor is asked for
-// more than one call, any of which may hang; of the gateway's streams, those that end and those that stand still are
-// noticed in different ways.
+// Each with what goes on meanwhile. The chain hangs, for it must keep its state, and a provider that swallows
+// requests is worse than one that refuses them; the bundler dies with the operations that it was sent; the
+// sponsor is asked for more than one call, any of which may hang; of the gateway's streams, those that end
+// and those that stand still are noticed in different ways.
 const OUTAGES = [
   ["chain", "hangs", tunnels],
   ["bundler", "is gone", tunnels],

@@ -74,7 +74,8 @@ def main(once, index=None, text=None):
         elif body == "message_event":
             event = response.message_event
             if event.kind == pb.MessageEvent.MESSAGE:
-                print(f"message from {event.sender[:4].hex()}: {event.payload.decode(errors='replace')}", flush=True)
+                text_read = event.payload.decode(errors="replace")
+                print(f"message from {event.sender[:4].hex()}: {text_read}", flush=True)
             elif event.kind == pb.MessageEvent.CAUGHT_UP:
                 awaited.discard("messages")
         elif body == "message_sent":

@@ -4,8 +4,8 @@
 //     npm install protobufjs
 //     node example.ts [--once] [INDEX TEXT]
 //
-// --once: ends when all that has come. AGENT_SOCKET: where the agent listens. AGENT_PROTO: where agent.proto lies.
-// Node 22.18 or newer runs TypeScript as it is.
+// --once: ends when all that has come. AGENT_SOCKET: where the agent listens. AGENT_PROTO: where agent.proto
+// lies. Node 22.18 or newer runs TypeScript as it is.
 
 import { createConnection } from "node:net";
 import { fileURLToPath } from "node:url";

@@ -1,6 +1,6 @@
-// Two applications on two nodes: one sends numbered messages, the other reads them, for as long as a test lasts. Both
-// do what agent/client/README.md asks of them: they connect again when their agent has gone, send again with the same
-// key what was not answered, and read on from the last cursor.
+// Two applications on two nodes: one sends numbered messages, the other reads them, for as long as a test
+// lasts. Both do what agent/client/README.md asks of them: they connect again when their agent has gone, send
+// again with the same key what was not answered, and read on from the last cursor.
 
 import { randomUUID } from "node:crypto";
 import { createConnection } from "node:net";
@@ -38,8 +38,9 @@ async function* ask(node, request, signal) {
     socket.write(Request.encodeDelimited(Request.fromObject({ id: 1, ...request })).finish());
     for await (const chunk of socket) {
       bytes = Buffer.concat([bytes, chunk]);
-      for (let frame; (frame = frameIn(bytes)) && frame.end <= bytes.length; bytes = bytes.subarray(frame.end)) {
+      for (let frame; (frame = frameIn(bytes)) && frame.end <= bytes.length; ) {
         const response = Response.decode(bytes.subarray(frame.start, frame.end));
+        bytes = bytes.subarray(frame.end);
         yield Response.toObject(response, { enums: String, longs: String });
       }
     }

@@ -37,6 +37,8 @@ test-unit test-sim test-e2e test-kernel test-contracts test-worker: build
 test-nightly: build
 	$(BUILD)/test/sim/sim --nodes 3..200 --seed 1000000 --seeds 20000 --jobs $(JOBS)
 	$(BUILD)/test/sim/sim --nodes 1000 --seeds 2
+	NODES=3 DEVNET_BUILD=$(BUILD) test/e2e/run outage
+	NODES=8 DEVNET_BUILD=$(BUILD) test/e2e/run outage
 
 test-asan: asan
 	test/run asan

@@ -46,8 +46,10 @@ static bool announce_is_current(const struct core *core, const struct row *row)
 static void announce_note(struct core *core, struct row *row, const struct bytes32 *id)
 {
     row->errand.sent++;
+    row->errand.fresh++;
     row->errand.last = *id;
     row->errand.is_current = announce_is_current(core, row);
+    core->announce.check = core->registry.known.block + CORE_PROVISIONAL_BLOCKS;
 }
 
 void announce_sent(struct core *core, const struct core_sent_batch *batch)
@@ -61,6 +63,18 @@ void announce_sent(struct core *core, const struct core_sent_batch *batch)
     }
 }
 
+/* What was found is there for good. */
+static void announce_settle(struct core *core)
+{
+    for (uint32_t i = 0; i < core->members.count; i++) {
+        struct errand *errand = &core->members.rows[i].errand;
+        if (errand->fresh > 0)
+            errand->attempts = 0;
+        errand->fresh = 0;
+    }
+    core->announce.settled = core->announce.to;
+}
+
 void announce_read(struct core *core)
 {
     struct announce *announce = &core->announce;
@@ -68,8 +82,12 @@ void announce_read(struct core *core)
     if (!announce->reading)
         return;
     announce->reading = false;
-    announce->known = true;
     announce->failures = 0;
+    if (!announce->provisional)
+        announce_settle(core);
+    else
+        announce->known = true;
+    announce->provisional = !announce->provisional;
     announce->target = 0;
 }
 
@@ -84,6 +102,13 @@ void announce_read_failed(struct core *core)
     announce->failures++;
 }
 
+/* Until it is known to be there for good, the next attempt waits longer than this one. */
+static void announce_attempted(struct core *core, struct errand *errand)
+{
+    errand->after_ms = core->now_ms + backoff_delay(&announce_send_backoff, errand->attempts, &core->rng);
+    errand->attempts++;
+}
+
 void announce_done(struct core *core)
 {
     if (!outbox_done(core, OUTBOX_SEND_ENVELOPE) || core->announce.target >= core->members.count)
@@ -96,7 +121,7 @@ void announce_done(struct core *core)
     if (!bytes32_equal(&row->errand.member_id, &row->record.member_id))
         return;
     const struct bytes32 id = announce_id(core, row, row->errand.sent);
-    row->errand.failures = 0;
+    announce_attempted(core, &row->errand);
     announce_note(core, row, &id);
 }
 
@@ -105,34 +130,41 @@ void announce_failed(struct core *core)
 {
     if (!outbox_failed(core, OUTBOX_SEND_ENVELOPE) || core->announce.target >= core->members.count)
         return;
-    struct errand *errand = &core->members.rows[core->announce.target].errand;
-    errand->after_ms = core->now_ms + backoff_delay(&announce_send_backoff, errand->failures, &core->rng);
-    errand->failures++;
+    announce_attempted(core, &core->members.rows[core->announce.target].errand);
 }
 
-/* Begins to learn what was sent. */
+/* A member whose row is new was sent nothing. */
+static void announce_meet(struct row *row)
+{
+    if (!bytes32_equal(&row->errand.member_id, &row->record.member_id))
+        row->errand = (struct errand){.member_id = row->record.member_id};
+}
+
+static void announce_take_back(struct errand *errand)
+{
+    errand->sent -= errand->fresh;
+    errand->is_current = errand->is_current && errand->fresh == 0;
+    errand->fresh = 0;
+}
+
+/* Begins to learn what was sent: what is there for good, then the rest. */
 static void announce_learn(struct core *core)
 {
     struct announce *announce = &core->announce;
+    const uint64_t block = core->registry.known.block;
+    const uint64_t firm = block > CORE_PROVISIONAL_BLOCKS ? block - CORE_PROVISIONAL_BLOCKS : 0;
 
     if (announce->reading || announce->retry_ms > core->now_ms)
         return;
-    for (uint32_t i = 0; i < core->members.count; i++)
-        core->members.rows[i].errand = (struct errand){.member_id = core->members.rows[i].record.member_id};
+    for (uint32_t i = 0; i < core->members.count; i++) {
+        announce_meet(&core->members.rows[i]);
+        announce_take_back(&core->members.rows[i].errand);
+    }
+    announce->provisional |= firm <= announce->settled;
+    announce->to = announce->provisional ? block : firm;
+    announce->check = CORE_NEVER;
     announce->reading = true;
     core->pending |= ASK_READ_SENT;
-}
-
-/* A row that a reorganisation gave to another member is not what was learnt; a new one was sent nothing. */
-static void announce_check_row(struct core *core, struct row *row)
-{
-    struct errand *errand = &row->errand;
-
-    if (bytes32_equal(&errand->member_id, &row->record.member_id))
-        return;
-    if (!bytes32_is_zero(&errand->member_id))
-        core->announce.known = false;
-    *errand = (struct errand){.member_id = row->record.member_id};
 }
 
 /* Who is to be sent an envelope now; CORE_NO_INDEX when nobody is. */
@@ -144,7 +176,7 @@ static uint32_t announce_next(struct core *core)
     core->announce.head = core->registry.known.head;
     for (uint32_t i = 0; i < members->count; i++) {
         struct row *row = &members->rows[i];
-        announce_check_row(core, row);
+        announce_meet(row);
         if (row->is_self || row->record.removed || row->errand.is_current)
             continue;
         if (row->errand.after_ms <= core->now_ms)
@@ -179,14 +211,17 @@ void announce_pump(struct core *core)
         announce->since_ms = core->now_ms;
     if (announce_start_ms(core) > core->now_ms || outbox_in_flight(core, OUTBOX_SEND_ENVELOPE))
         return;
+    if (core->registry.known.block >= announce->check)
+        announce->known = false;
     if (!announce->known) {
+        outbox_drop(core, OUTBOX_SEND_ENVELOPE);
         announce_learn(core);
         return;
     }
     if (announce_at_rest(core))
         return;
     announce->target = announce_next(core);
-    if (announce->target != CORE_NO_INDEX && announce->known)
+    if (announce->target != CORE_NO_INDEX)
         outbox_want(core, OUTBOX_SEND_ENVELOPE);
     else
         outbox_drop(core, OUTBOX_SEND_ENVELOPE);

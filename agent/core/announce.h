@@ -3,7 +3,10 @@
  * One per member and content, each somebody's money. What was sent is read from the chain before anything is
  * sent: the n-th endpoint sent to a member has issued_ms n milliseconds after this node's registration, so
  * the id of what is due follows from the number of those before, and is the same however often the node
- * starts, or the answer to a send is lost. */
+ * starts, or the answer to a send is lost.
+ *
+ * A reorganisation can undo what was sent, and nothing else tells of it. So what is found in a provisional
+ * block, or was included just now, is read again once its block is none, and what is missing is due again. */
 #ifndef AGENT_CORE_ANNOUNCE_H
 #define AGENT_CORE_ANNOUNCE_H
 

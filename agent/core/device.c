@@ -92,6 +92,8 @@ void device_judge_peer(struct core *core, struct row *row)
 {
     bool fresh = device_handshake_age_s(core, row) <= CORE_HANDSHAKE_FRESH_S;
 
+    if (row->link.up && (fresh || core->now_ms - row->link.since_ms >= LINKS_BEGIN_MS))
+        links_begin(core, row);
     members_set_up(core, row, fresh && links_carries(core, row));
 }
 

@@ -74,6 +74,15 @@ void links_stop(struct core *core, uint32_t index)
     link->since_ms = core->now_ms;
 }
 
+void links_begin(struct core *core, struct row *row)
+{
+    if (row->link.begun)
+        return;
+    row->link.begun = true;
+    device_note_change(core, members_index(&core->members, row));
+    liveness_hurry(core); /* a packet for the tunnel to begin with */
+}
+
 void links_stream_up(struct core *core, const struct core_stream *stream)
 {
     struct row *row = members_wanted_row(&core->members, stream->index);
@@ -98,7 +107,9 @@ void links_stream_up(struct core *core, const struct core_stream *stream)
                          rng_between(&core->rng, LINKS_RENEW_MS - LINKS_RENEW_JITTER_MS, LINKS_RENEW_MS));
     else
         timers_clear(&core->links.dials, stream->index);
-    liveness_hurry(core); /* a packet for the tunnel to begin with */
+    if (stream->dialed || device_handshake_age_s(core, row) <= CORE_HANDSHAKE_FRESH_S)
+        links_begin(core, row);
+    liveness_hurry(core);
     device_judge_peer(core, row);
 }
 

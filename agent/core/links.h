@@ -13,6 +13,7 @@
     15000                   /* of the side with the higher id; also how long a lost stream keeps a peer up */
 #define LINKS_HELD_MS 10000 /* a stream that lives this long clears the failures before it */
 #define LINKS_HOPE_MS 1000  /* within this, peers are dialed of whom there is hope */
+#define LINKS_BEGIN_MS 2000
 #define LINKS_RENEW_MS (UINT64_C(4) * 3600 * 1000)
 #define LINKS_RENEW_JITTER_MS (UINT64_C(10) * 60 * 1000)
 
@@ -27,6 +28,11 @@ void links_hope(struct core *core, uint32_t index);
 void links_stream_up(struct core *core, const struct core_stream *stream);
 void links_stream_down(struct core *core, const struct core_stream *stream);
 void links_dial_failed(struct core *core, const struct core_stream *stream);
+
+/* This node sends into the peer's tunnel from now on. When both sides do so at the moment at which a stream
+ * comes up, their handshakes cross each other, WireGuard completes neither and tries again 5 s later: the
+ * side that dialed begins at once, the other one when it hears of it, or after LINKS_BEGIN_MS. */
+void links_begin(struct core *core, struct row *row);
 
 /* Dials what is due. */
 void links_pump(struct core *core);

@@ -20,6 +20,11 @@ static uint64_t *liveness_view(const struct liveness *liveness, uint32_t index)
     return liveness->views + (size_t)index * liveness_words(liveness);
 }
 
+static bool liveness_counts(const struct liveness *liveness, uint32_t index)
+{
+    return index < CORE_VIEW_MAX && (liveness->counted[index / WORD_BITS] >> index % WORD_BITS & 1) != 0;
+}
+
 int liveness_reserve(struct liveness *liveness, uint32_t capacity)
 {
     struct liveness wider = *liveness;
@@ -66,20 +71,28 @@ static void liveness_weigh(struct core *core, uint32_t index, int add)
     uint32_t reports = liveness->reports[index];
     bool up = row->beat.up || row->is_self;
 
-    if (!row->beat.counted)
+    if (!liveness_counts(liveness, index))
         return;
     liveness->up += (uint32_t)(add * up);
     liveness->live += (uint32_t)(add * (up || reports != 0));
     liveness->seen += (uint64_t)((int64_t)add * (int64_t)reports);
 }
 
+/* Counts a report more or less (UINT32_MAX) of a member, but for `seen`. Only the first one and the last one
+ * make a difference to the live set. */
 static void liveness_report(struct core *core, uint32_t index, uint32_t more)
 {
-    liveness_weigh(core, index, -1);
-    if (core->liveness.reports[index] == 0)
+    struct liveness *liveness = &core->liveness;
+    const uint32_t before = liveness->reports[index];
+
+    liveness->reports[index] = before + more;
+    if (before != 0 && before + more != 0)
+        return;
+    const struct row *row = &core->members.rows[index];
+    if (before == 0)
         links_hope(core, index);
-    core->liveness.reports[index] += more;
-    liveness_weigh(core, index, 1);
+    if (liveness_counts(liveness, index) && !row->beat.up && !row->is_self)
+        liveness->live += more;
 }
 
 /* Eight bytes of a view as it travels; bytes behind its end, and bits of members not known here, are zero. */
@@ -96,16 +109,21 @@ static uint64_t liveness_word(const struct core *core, const struct core_heartbe
 /* Replaces the view of a row; NULL is the empty view. */
 static void liveness_look(struct core *core, uint32_t index, const struct core_heartbeat *heartbeat)
 {
-    uint64_t *view = liveness_view(&core->liveness, index);
+    struct liveness *liveness = &core->liveness;
+    uint64_t *view = liveness_view(liveness, index);
     uint32_t words = (core->members.used + WORD_BITS - 1) / WORD_BITS;
 
-    for (uint32_t word = 0; word < words; word++) {
+    for (uint32_t word = 0; word < words && word < CORE_VIEW_WORDS; word++) {
         bool known = heartbeat && word * WORD_BITS < core->members.count;
         uint64_t next = known ? liveness_word(core, heartbeat, word) : 0;
+        if (view[word] == next)
+            continue;
         for (uint64_t changed = view[word] ^ next; changed != 0; changed &= changed - 1) {
             uint32_t bit = (uint32_t)__builtin_ctzll(changed);
             liveness_report(core, word * WORD_BITS + bit, next >> bit & 1 ? 1 : UINT32_MAX);
         }
+        liveness->seen -= (uint64_t)__builtin_popcountll(view[word] & liveness->counted[word]);
+        liveness->seen += (uint64_t)__builtin_popcountll(next & liveness->counted[word]);
         view[word] = next;
     }
 }
@@ -152,12 +170,12 @@ void liveness_settle(struct core *core, uint32_t index)
     struct row *row = &core->members.rows[index];
     bool counted = !row->record.removed && (row->wanted || row->is_self) && index < CORE_VIEW_MAX;
 
-    if (row->beat.counted == counted)
+    if (liveness_counts(&core->liveness, index) == counted)
         return;
     if (row->beat.up)
         liveness_set_up(core, row, false);
     liveness_weigh(core, index, -1);
-    row->beat.counted = counted;
+    core->liveness.counted[index / WORD_BITS] ^= UINT64_C(1) << index % WORD_BITS;
     liveness_weigh(core, index, 1);
     if (row->is_self && counted)
         core->liveness.own_view[index / 8] |= (uint8_t)(1u << index % 8);
@@ -169,7 +187,7 @@ void liveness_heartbeat(struct core *core, const struct core_heartbeat *heartbea
 {
     struct row *row = members_wanted_row(&core->members, heartbeat->index);
 
-    if (!row || !row->beat.counted)
+    if (!row || !liveness_counts(&core->liveness, heartbeat->index))
         return;
     struct beat *beat = &row->beat;
     if (beat->known && beat->boot_nonce == heartbeat->boot_nonce && heartbeat->sequence <= beat->sequence)
@@ -184,25 +202,30 @@ void liveness_heartbeat(struct core *core, const struct core_heartbeat *heartbea
     beat->heard_ms = core->now_ms;
     if (!beat->up)
         liveness_set_up(core, row, true);
+    links_begin(core, row);
     liveness_look(core, heartbeat->index, heartbeat);
     liveness_set_ahead(core, row, liveness_is_ahead(core, heartbeat));
     if (heartbeat->version > core->registry.known.version)
         registry_hint(core);
 }
 
-/* Heard of once, a member is looked at again only when it could have been silent for too long. */
+/* Heard of once, a member is looked at again only when it could soon have been silent for too long: a
+ * thousand members then share a few wake-ups. */
 static void liveness_expire(struct core *core)
 {
     struct timers *expiry = &core->liveness.expiry;
     uint32_t index;
+    uint64_t first_ms;
 
-    while (timers_first(expiry, &index) <= core->now_ms) {
+    while ((first_ms = timers_first(expiry, &index)) <= core->now_ms + LIVENESS_INTERVAL_MS) {
         struct row *row = &core->members.rows[index];
-        uint64_t due_ms = row->beat.heard_ms + LIVENESS_UP_MS;
-        if (due_ms > core->now_ms)
+        const uint64_t due_ms = row->beat.heard_ms + LIVENESS_UP_MS;
+        if (due_ms > first_ms)
             timers_set(expiry, index, due_ms);
-        else
+        else if (due_ms <= core->now_ms)
             liveness_set_up(core, row, false);
+        else
+            return;
     }
 }
 

@@ -226,7 +226,8 @@ static bool registry_lags(struct core *core, const struct core_chain_state *stat
 static bool registry_makes_sense(const struct core_chain_state *state)
 {
     return state->cidr_prefix >= 8 && state->cidr_prefix <= 29 && state->removed <= state->members &&
-           state->members <= state->version;
+           state->members <= state->version &&
+           (state->inbox_count == 0) == bytes32_is_zero(&state->inbox_head);
 }
 
 void registry_chain_state(struct core *core, const struct core_chain_state *state)
@@ -237,7 +238,7 @@ void registry_chain_state(struct core *core, const struct core_chain_state *stat
     if (registry->intake != INTAKE_STATE)
         return;
     if (!registry_makes_sense(state)) {
-        registry_read_failed(core, "nodeState: its counters or its network contradict each other");
+        registry_read_failed(core, "nodeState: its counters, its heads or its network contradict each other");
         return;
     }
     if (registry_lags(core, state)) {

@@ -7,9 +7,9 @@
 #ifndef AGENT_CORE_STATE_H
 #define AGENT_CORE_STATE_H
 
-#include "agent/core/core.h"
 #include "agent/core/rng.h"
 #include "agent/core/timers.h"
+#include "agent/core/view.h"
 #include "crypto/am_error.h"
 
 /* Bits of core.pending and row.pending; handed out lowest first. */
@@ -59,6 +59,7 @@ struct link {
     bool dialing;
     bool dialed;       /* up: by our dial */
     bool ever_up;      /* since the peer is wanted */
+    bool begun;        /* this node sends into the tunnel; see links_begin */
     uint32_t failures; /* in a row; a stream that held clears them */
     uint64_t since_ms; /* of the present state, up or not */
     char text[CORE_LINK_TEXT_MAX];
@@ -66,8 +67,7 @@ struct link {
 
 /* What a member's heartbeats say. */
 struct beat {
-    bool counted; /* a live member that can be heard, or this node */
-    bool known;   /* boot_nonce and sequence are of a heartbeat */
+    bool known; /* boot_nonce and sequence are of a heartbeat */
     bool up;
     bool ahead; /* up: its view has members that this node does not know */
     bool csk_held;
@@ -88,9 +88,10 @@ struct pull {
 struct errand {
     struct bytes32 member_id; /* whom this is about; zero before it was looked at */
     uint32_t sent;            /* endpoints it was sent, ever */
+    uint32_t fresh;           /* of them, those that a reorganisation may still undo */
     struct bytes32 last;      /* id of the last of them */
     bool is_current;          /* that is the present one */
-    uint32_t failures;        /* in a row */
+    uint32_t attempts;        /* since the last one that is there for good */
     uint64_t after_ms;        /* not before */
 };
 
@@ -142,11 +143,14 @@ struct links {
     uint32_t up;
 };
 
+#define CORE_VIEW_WORDS (CORE_VIEW_MAX / 64)
+
 /* Who hears whom. The live set is all counted members that this node or a view reports; every view is a part
  * of it, so two sums tell whether all of them are the whole of it. */
 struct liveness {
-    uint64_t *views;                     /* by row: the view of a member that is up, else zero */
-    uint32_t *reports;                   /* by registry index: views of members that are up that report it */
+    uint64_t counted[CORE_VIEW_WORDS]; /* by registry index: live members that can be heard, and this node */
+    uint64_t *views;                   /* by row: the view of a member that is up, else zero */
+    uint32_t *reports;                 /* by registry index: views of members that are up that report it */
     uint8_t own_view[CORE_VIEW_MAX / 8]; /* as the next heartbeat tells it */
     uint32_t capacity;                   /* of rows */
     struct timers expiry;
@@ -331,8 +335,12 @@ struct inbox {
 
 /* Telling every member this node's endpoint. */
 struct announce {
-    bool known;   /* what was sent has been read */
-    bool reading; /* it is being read */
+    bool known;       /* what was sent has been read */
+    bool reading;     /* it is being read */
+    bool provisional; /* the read is of the blocks that may be reorganised, not of those before */
+    uint64_t to;      /* it ends here */
+    uint64_t settled; /* block up to which it is known for good */
+    uint64_t check;   /* block as of which the rest is read again, CORE_NEVER: there is none */
     uint32_t failures;
     uint64_t retry_ms;   /* not before */
     uint64_t since_ms;   /* when this was wanted first */

@@ -137,7 +137,8 @@ bool core_desired_peer_at(const struct core *core, uint32_t index, struct core_d
         .mesh_ip = row->record.mesh_ip,
         .loopback_ip = loopback_address_of_index(index),
         .streamed = row->link.ever_up,
-        .carried = row->link.up,
+        .begun = row->link.begun,
+        .carried = row->link.up && row->link.begun,
     };
     memcpy(out->mesh_ip6, row->mesh_ip6, sizeof(out->mesh_ip6));
     return true;

@@ -117,11 +117,12 @@ static void read_indexer(struct services *services)
 
 /* ---- RPC_URL: chain id, latest block ---- */
 
-static void rpc_failed(struct endpoint *endpoint, const char *advice, const char *text)
+static void rpc_failed(struct endpoint *endpoint, enum finding_state state, const char *advice,
+                       const char *text)
 {
     static const char unknown[] = "unknown without an RPC endpoint";
     struct services *services = endpoint->services;
-    finding_close(services->findings, endpoint->finding, FINDING_FAIL, advice, "%s", text);
+    finding_close(services->findings, endpoint->finding, state, advice, "%s", text);
     if (++services->rpcs_failed < services->config->rpc_urls.len)
         return;
     finding_close(services->findings, services->membership, FINDING_WARN, "", unknown);
@@ -134,15 +135,18 @@ static void on_wrong_chain(void *user, const char *origin, uint64_t chain_id)
     struct am_err err;
     am_fail(&err, AM_EMISMATCH, "%s serves chain %" PRIu64 ", CHAIN_ID is %" PRIu64, origin, chain_id,
             endpoint->services->config->chain_id);
-    rpc_failed(endpoint, "correct CHAIN_ID or RPC_URL", err.text);
+    rpc_failed(endpoint, FINDING_FAIL, "correct CHAIN_ID or RPC_URL", err.text);
 }
 
 static void on_block(void *user, const struct chain_result *result)
 {
     struct endpoint *endpoint = user;
     struct services *services = endpoint->services;
+    const bool limited = result->code == -EBUSY;
     if (result->code != 0 && endpoint->finding && endpoint->finding->state == FINDING_OPEN)
-        rpc_failed(endpoint, unreachable, result->error);
+        rpc_failed(endpoint, limited ? FINDING_WARN : FINDING_FAIL,
+                   limited ? "ask its provider for more, or list another in RPC_URL" : unreachable,
+                   result->error);
     if (result->code != 0)
         return;
     endpoint->block = result->block;

@@ -137,7 +137,7 @@ static void do_send_message(struct shell *shell, const struct core_action *actio
 
 static void do_read_inbox(struct shell *shell, const struct core_action *action)
 {
-    messaging_read_inbox(shell->messaging, action->inbox.from, action->inbox.to);
+    messaging_read_inbox(shell->messaging, action->blocks.from, action->blocks.to);
 }
 
 static void tell_inbox(struct shell *shell, const struct core_action *action)
@@ -149,7 +149,8 @@ static void tell_inbox(struct shell *shell, const struct core_action *action)
 
 static void do_read_sent(struct shell *shell, const struct core_action *action)
 {
-    endpoints_read_sent(shell->endpoints, messaging_archive(shell->messaging), action->sent_to);
+    endpoints_read_sent(shell->endpoints, messaging_archive(shell->messaging), action->blocks.from,
+                        action->blocks.to);
 }
 
 static void do_send_envelope(struct shell *shell, const struct core_action *action)

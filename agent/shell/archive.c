@@ -23,7 +23,7 @@ struct archive_reader {
     archive_done_fn done;
     void *user;
     uint64_t to;
-    /* The search for the registration: it is in low..high. */
+    /* The search for the registration: it is in low..high, or behind that. */
     struct chain_read *probe;
     uint64_t low, high;
 };
@@ -135,7 +135,7 @@ int archive_reader_start(struct archive_reader *reader, uint64_t from, uint64_t 
     reader->user = user;
     reader->to = to;
     if (from == 0)
-        from = reader->archive->first_block;
+        from = reader->archive->first_block < to ? reader->archive->first_block : to;
     if (from != 0)
         return log_reader_start(reader->logs, from, to, on_logs, on_logs_read, reader);
     reader->low = 0;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/core/view.h"
 #include "agent/log.h"
 #include "agent/message/endpoint.h"
 #include "agent/message/envelope.h"
@@ -136,12 +137,12 @@ static void on_sent_read(void *user, const char *error)
         answer(endpoints, CORE_EVENT_SENT_READ);
 }
 
-void endpoints_read_sent(struct endpoints *endpoints, struct archive *archive, uint64_t to)
+void endpoints_read_sent(struct endpoints *endpoints, struct archive *archive, uint64_t from, uint64_t to)
 {
     if (archive && !endpoints->reader)
         endpoints->reader = archive_reader_new(archive, ARCHIVE_SENT);
     if (endpoints->reader &&
-        archive_reader_start(endpoints->reader, 0, to, on_sent, on_sent_read, endpoints) == 0)
+        archive_reader_start(endpoints->reader, from, to, on_sent, on_sent_read, endpoints) == 0)
         return;
     endpoints->read_refused = true;
     event_active(endpoints->refused, EV_TIMEOUT, 0);

@@ -28,8 +28,8 @@ void endpoints_free(struct endpoints *endpoints);
 struct bytes32 endpoints_envelope_id(const struct endpoints *endpoints, const struct bytes32 *recipient,
                                      uint64_t issued_ms);
 
-/* READ_SENT; `archive` may be NULL, which is a failure. */
-void endpoints_read_sent(struct endpoints *endpoints, struct archive *archive, uint64_t to);
+/* READ_SENT of these blocks, as of archive_reader_start; `archive` may be NULL, which is a failure. */
+void endpoints_read_sent(struct endpoints *endpoints, struct archive *archive, uint64_t from, uint64_t to);
 
 /* SEND_ENVELOPE. */
 void endpoints_send(struct endpoints *endpoints, uint32_t index, uint64_t issued_ms);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/core/view.h"
 #include "agent/log.h"
 #include "agent/message/envelope.h"
 #include "crypto/keccak.h"

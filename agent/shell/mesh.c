@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "agent/core/view.h"
 #include "agent/log.h"
 #include "agent/peer/beacon.h"
 #include "agent/peer/csk_pull.h"

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/core/view.h"
 #include "agent/log.h"
 #include "agent/message/envelope.h"
 #include "agent/shell/archive.h"

@@ -48,8 +48,7 @@ enum wg_backend_kind tunnels_backend(const struct tunnels *tunnels)
     return reconciler_backend(tunnels->reconciler);
 }
 
-/* Until a stream has worked there is nothing to keep alive. WireGuard sends its first handshake when
- * keepalives are switched on, and the next one after 5 s: before there is a stream, both would be lost. */
+/* WireGuard sends its first handshake when keepalives are switched on, and the next one after 5 s. */
 static struct wg_peer describe_peer(const struct tunnels *tunnels, const struct core_desired_peer *from)
 {
     return (struct wg_peer){
@@ -57,7 +56,7 @@ static struct wg_peer describe_peer(const struct tunnels *tunnels, const struct 
         .endpoint = wg_endpoint_v4(from->loopback_ip, tunnels->loopback_port),
         .prefixes = {wg_prefix_v4(from->mesh_ip, 32), wg_prefix_v6(from->mesh_ip6, 128)},
         .prefixes_len = 2,
-        .keepalive_s = from->streamed ? TUNNELS_KEEPALIVE_S : 0,
+        .keepalive_s = from->begun ? TUNNELS_KEEPALIVE_S : 0,
         .route_mtu = from->streamed ? TUNNELS_STREAM_MTU : 0,
     };
 }

@@ -2,7 +2,7 @@
 #ifndef AGENT_SHELL_TUNNELS_H
 #define AGENT_SHELL_TUNNELS_H
 
-#include "agent/core/core.h"
+#include "agent/core/view.h"
 #include "crypto/secret.h"
 #include "netlink/reconcile.h"
 

@@ -3,7 +3,7 @@
 #define AGENT_SHELL_VIEWS_H
 
 #include "agent/api/api.h"
-#include "agent/core/core.h"
+#include "agent/core/view.h"
 #include "agent/http.h"
 
 struct api_server;

@@ -25,9 +25,12 @@ struct frame_reader {
 };
 
 /* Takes bytes from the front of *data, advancing *data and *len. Returns
- *   1            one frame is complete: `payload`, `payload_len`, valid until the next call and as long as
- * *data 0            all bytes are taken, more are needed AM_EFORMAT   the frame is longer than the limit
- *   -ENOMEM
+ *
+ * - 1: one frame is complete; `payload` is valid until the next call and as long as *data,
+ * - 0: all bytes are taken, more are needed,
+ * - AM_EFORMAT: the frame is longer than the limit,
+ * - -ENOMEM.
+ *
  * After an error the reader is of no more use. */
 int frame_reader_next(struct frame_reader *reader, const uint8_t **data, size_t *len, const uint8_t **payload,
                       size_t *payload_len);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { before, test } from "node:test";
 import { BUILD, ROOT } from "../devnet/lib/instance.mjs";
 import { findRoom } from "../devnet/lib/room.mjs";
-import { run } from "../devnet/lib/run.mjs";
+import { run, waitFor } from "../devnet/lib/run.mjs";
 import { recordOf, registry } from "./lib/checks.mjs";
 import { cluster, instance, nodes } from "./lib/mesh.mjs";
 
@@ -34,8 +34,8 @@ const LANGUAGES = {
   TypeScript: [process.execPath, join(folder, "example.ts")],
 };
 
-async function runExample(node, argv) {
-  const output = await run([...argv, "--once"], {
+async function runExample(node, argv, ...words) {
+  const output = await run([...argv, "--once", ...words], {
     env: {
       ...process.env,
       AGENT_SOCKET: `/proc/${findRoom(instance, node.name)}/root/run/attestmesh/agent.sock`,
@@ -53,13 +53,32 @@ for (const [language, argv] of Object.entries(LANGUAGES)) {
     const members = await registry(instance, cluster);
     for (const node of nodes()) {
       const others = members.filter((member) => member !== recordOf(members, node));
-      const [status, key, ...events] = await runExample(node, argv);
+      const [status, key, ...rest] = await runExample(node, argv);
       assert.equal(status, `status healthy, ${members.length} live members`);
       assert.match(key, /^key generation \d+, 32 bytes$/);
-      assert.deepEqual(events, [
+      assert.deepEqual(rest.filter((line) => line.startsWith("event")), [
         ...others.map(({ meshIpv4 }) => `event present ${meshIpv4} up`),
         "event synced",
       ]);
     }
   });
 }
+
+test("client: what one example sends, another reads", async () => {
+  const members = await registry(instance, cluster);
+  const ring = Object.entries(LANGUAGES).map(([language, argv], i) => ({
+    argv,
+    node: nodes()[i],
+    next: nodes()[(i + 1) % nodes().length],
+    text: `hello from ${language}`,
+  }));
+  const send = ({ node, argv, next, text }) => runExample(node, argv, recordOf(members, next).index, text);
+  for (const lines of await Promise.all(ring.map(send))) assert.ok(lines.includes("sent"), lines.join("\n"));
+  const awaitRead = ({ node, next, text }, i) => {
+    const line = `message from ${recordOf(members, node).memberId.slice(2, 10)}: ${text}`;
+    const { argv } = ring[(i + 1) % ring.length];
+    const read = async () => (await runExample(next, argv)).includes(line);
+    return waitFor(`${next.name} to read "${text}"`, read, { timeoutMs: 60_000, everyMs: 1000 });
+  };
+  await Promise.all(ring.map(awaitRead));
+});

@@ -5,12 +5,12 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { deployMembers } from "../devnet/lib/deploy.mjs";
-import { agentLog, agentPid, recordNode, startNode, stopNode } from "../devnet/lib/node.mjs";
+import { agentLog, agentPid, startNode, stopNode } from "../devnet/lib/node.mjs";
 import { waitFor } from "../devnet/lib/run.mjs";
 import { awaitHealthy } from "../devnet/lib/up.mjs";
 import { assertSameKey, healthz, keyholderFirst, removeMember } from "./lib/checks.mjs";
 import { cluster, deployment, instance, nodes, recordFigure } from "./lib/mesh.mjs";
+import { addNode } from "./lib/spare.mjs";
 
 const ACQUIRED_MS = 60_000;
 const stateFolder = (node) => join(instance.nodes, node.name);
@@ -78,10 +78,7 @@ test("key: a node that joins after the originator died gets the key from the oth
   const [originator, ...others] = await keyholderFirst(instance, cluster, nodes());
   await stopNode(instance, originator, "KILL");
   const started = Date.now();
-  const index = Math.max(...nodes().map((node) => node.index)) + 1;
-  const [contract] = await deployMembers(instance, deployment, [index]);
-  const newcomer = recordNode(instance, index, originator, contract);
-  await startNode(instance, newcomer);
+  const newcomer = await addNode(instance, deployment, originator);
   await awaitHealthy(instance, [newcomer, ...others]);
   recordFigure(instance, "join_without_originator_seconds", ((Date.now() - started) / 1000).toFixed(1));
   assert.equal(await sameKey([newcomer, ...others]), key);

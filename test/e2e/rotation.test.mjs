@@ -12,34 +12,16 @@ import { waitFor } from "../devnet/lib/run.mjs";
 import { awaitHealthy } from "../devnet/lib/up.mjs";
 import { assertAllPing, assertDeviceAgrees, recordOf, registry } from "./lib/checks.mjs";
 import { cluster, instance, nodes, recordFigure } from "./lib/mesh.mjs";
+import { pinging } from "./lib/pinging.mjs";
 import { nodeKeys } from "./lib/witness.mjs";
 
 const all = nodes();
 const [node, other, third] = all;
-const PING_INTERVAL_S = 0.1;
 const INTERRUPTION_MAX_S = 3;
 const FOLLOW_MS = 30_000;
 
 const self = async (who) => (await meshctl(instance, who, "status"))[0].self;
 const base64 = (hex) => Buffer.from(hex.slice(2), "hex").toString("base64");
-
-// Pings until it is stopped. Gives the longest pause between two answers, in seconds.
-function pinging(from, address) {
-  const argv = inNode(instance, from, ["ping", "-n", "-D", "-i", String(PING_INTERVAL_S), "-W", "10", address]);
-  const child = spawn(argv[0], argv.slice(1), { stdio: ["ignore", "pipe", "inherit"] });
-  const answered = [];
-  const ended = new Promise((resolve) => child.on("close", resolve));
-  createInterface({ input: child.stdout }).on("line", (line) => {
-    const match = /^\[([\d.]+)\] .*icmp_seq=(\d+) .*time=([\d.]+) ms/.exec(line);
-    if (match) answered.push(Number(match[1]));
-  });
-  return async () => {
-    await runInNode(instance, from, ["sh", "-c", "kill -INT $(pidof ping) || true"]);
-    await ended;
-    assert.ok(answered.length > 2, "nothing was answered at all");
-    return Math.max(...answered.slice(1).map((time, index) => time - answered[index]));
-  };
-}
 
 // The events that a subscriber at `who` is told of from now on, until `stop`.
 function following(who) {

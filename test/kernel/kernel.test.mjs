@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
 import { agentPid, meshctl, runInNode, startNode, stopNode } from "../devnet/lib/node.mjs";
+import { GUEST_STATE_DIR } from "../devnet/lib/node-guest.mjs";
 import { waitFor } from "../devnet/lib/run.mjs";
 import { awaitHealthy, up } from "../devnet/lib/up.mjs";
 import {
@@ -69,6 +70,14 @@ test("kernel: the guests are a mesh, with one key", async () => {
   key = await assertIsMesh(nodes());
 });
 
+test("kernel: a message from one guest is read in the other", async () => {
+  const [from, to] = nodes();
+  await meshctl(instance, from, "send", to.memberContract.toLowerCase(), "from kernel to kernel");
+  const isThere = async () =>
+    (await meshctl(instance, to, "recv")).some(({ text }) => text === "from kernel to kernel");
+  await waitFor("the message", isThere, { timeoutMs: SEEN_MS });
+});
+
 test("kernel: what runs between two guests outlasts an agent that ends by force", async () => {
   const [node, other] = nodes();
   await awaitAllTold();
@@ -88,7 +97,7 @@ test("kernel: what runs between two guests outlasts an agent that ends by force"
   assert.deepEqual(await stateOf(node), before);
 });
 
-test("kernel: all agents at once end and come back as they were", async () => {
+test("kernel: all agents at once end, lose their state, and come back as they were", async () => {
   const before = await Promise.all(nodes().map(stateOf));
   await Promise.all(nodes().map((node) => stopNode(instance, node)));
   for (const node of nodes()) {
@@ -96,6 +105,7 @@ test("kernel: all agents at once end and come back as they were", async () => {
       timeoutMs: SEEN_MS,
     });
   }
+  await Promise.all(nodes().map((node) => runInNode(instance, node, ["rm", "-r", GUEST_STATE_DIR])));
   await Promise.all(nodes().map((node) => startNode(instance, node)));
   await awaitHealthy(instance, nodes());
   assert.deepEqual(await Promise.all(nodes().map(stateOf)), before);

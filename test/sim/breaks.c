@@ -25,15 +25,22 @@ static const struct {
     [BREAK_LATE_CLOCK] = {"the clock is behind the timers", "deadline does not move"},
     [BREAK_LOST_MAIL] = {"logs are missing from inboxes", "messages"},
     [BREAK_FORGED_SENT] = {"sent endpoints are read as others", "pays twice"},
+    [BREAK_FORGED_MAIL] = {"an inbox has a message that nobody sent", "never all of its inbox"},
+    [BREAK_SMALL_INBOX] = {"the cap of an inbox's places is one", "places of its inbox"},
+    [BREAK_LOST_ANSWER] = {"operations are never answered", "awaits an operation"},
+    [BREAK_LARGE_MESH] = {"endpoints are told in any mesh", "members its endpoint"},
+    [BREAK_KEPT_PEER] = {"the transport keeps who is removed", "members on the transport and wants"},
+    [BREAK_DEEP_REORG] = {"reorganisations undo endpoints of any age", "counts member"},
     [BREAK_SMALL_CAPS] = {"the caps are a sixteenth", "outgrows a bound"},
 };
 
 static bool breaks_noticed(enum sim_break broken)
 {
+    const uint32_t nodes = broken == BREAK_LARGE_MESH ? 2 * SIM_ENVELOPE_MEMBERS_MAX : BREAKS_NODES;
     bool noticed = false;
 
     for (uint64_t seed = 1; seed <= BREAKS_SEEDS && !noticed; seed++) {
-        struct world world = {.seed = seed, .nodes_len = BREAKS_NODES, .broken = broken};
+        struct world world = {.seed = seed, .nodes_len = nodes, .broken = broken};
         world_run(&world);
         noticed = strstr(world.failure, breaks[broken].failure) != NULL;
         if (noticed)

@@ -186,5 +186,6 @@ void bundler_answer(struct world *world, const struct happening *happening)
     node->operating = false;
     if (!given_up)
         node->op.orphan = true;
-    shell_step(world, n, &event);
+    if (world->broken != BREAK_LOST_ANSWER)
+        shell_step(world, n, &event);
 }

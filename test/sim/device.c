@@ -12,13 +12,17 @@ static void device_put(struct sim_node *node, uint32_t index, const struct core_
         return;
     }
     node->device_len += !place->present;
+    node->device_changes++;
     *place =
         (struct sim_device_peer){.present = true, .mesh_ip = peer->mesh_ip, .wg_pubkey = peer->wg_pubkey};
 }
 
 static void device_drop(struct sim_node *node, uint32_t index)
 {
-    node->device_len -= node->device[index].present;
+    if (!node->device[index].present)
+        return;
+    node->device_len--;
+    node->device_changes++;
     node->device[index] = (struct sim_device_peer){0};
 }
 
@@ -48,7 +52,7 @@ static void device_apply(struct world *world, uint32_t n, bool whole)
         node->drifted = false;
         rotate_device(world, n);
     }
-    check_applied(world, n);
+    check_applied(world, n, whole);
 }
 
 static void device_answer_apply(struct world *world, uint32_t n, bool whole)
@@ -146,23 +150,39 @@ bool device_tunnel(const struct world *world, uint32_t a, uint32_t b)
     return at_a && at_b && at_a->handshaked && at_b->handshaked;
 }
 
-static bool device_is_fresh(const struct world *world, const struct sim_device_peer *peer)
+/* When the last handshake of a device with a peer is old. */
+static uint64_t device_rekey_ms(const struct sim_device_peer *peer)
 {
-    return peer->handshaked && world->now_ms - peer->handshake_ms < SIM_REKEY_MS;
+    return peer->handshaked ? peer->handshake_ms + SIM_REKEY_MS : 0;
 }
 
 /* Two devices that know each other and have a path make a handshake when the last is old. */
+static void device_handshake(struct world *world, struct sim_stream *stream)
+{
+    const uint32_t a = stream->ends[0], b = stream->ends[1];
+
+    if (!net_carries(world, a, b))
+        return;
+    struct sim_device_peer *at_a = device_peer(world, a, b);
+    struct sim_device_peer *at_b = device_peer(world, b, a);
+    if (!at_a || !at_b)
+        return;
+    if (device_rekey_ms(at_a) <= world->now_ms || device_rekey_ms(at_b) <= world->now_ms) {
+        at_a->handshaked = at_b->handshaked = true;
+        at_a->handshake_ms = at_b->handshake_ms = world->now_ms;
+    }
+    stream->rekey_ms =
+        device_rekey_ms(at_a) < device_rekey_ms(at_b) ? device_rekey_ms(at_a) : device_rekey_ms(at_b);
+    stream->changes = world->nodes[a].device_changes + world->nodes[b].device_changes;
+}
+
 void device_handshakes(struct world *world)
 {
     for (uint32_t i = 0; i < world->streams_len; i++) {
-        const uint32_t a = world->streams[i].ends[0], b = world->streams[i].ends[1];
-        if (!world->streams[i].open || !net_carries(world, a, b))
-            continue;
-        struct sim_device_peer *at_a = device_peer(world, a, b);
-        struct sim_device_peer *at_b = device_peer(world, b, a);
-        if (!at_a || !at_b || (device_is_fresh(world, at_a) && device_is_fresh(world, at_b)))
-            continue;
-        at_a->handshaked = at_b->handshaked = true;
-        at_a->handshake_ms = at_b->handshake_ms = world->now_ms;
+        struct sim_stream *stream = &world->streams[i];
+        if (stream->open && (stream->rekey_ms <= world->now_ms ||
+                             stream->changes != world->nodes[stream->ends[0]].device_changes +
+                                                    world->nodes[stream->ends[1]].device_changes))
+            device_handshake(world, stream);
     }
 }

@@ -1,7 +1,10 @@
 /* Bad weather: small faults per request, and larger events now and then, until `quiet_ms`. */
 #include "test/sim/world.h"
 
-#define GHOST_NUMBER 100000 /* of the first ghost, for its keys */
+#define FAULTS_MS 150000      /* of bad weather at the longest, or */
+#define FAULTS_LARGE_MS 45000 /* with more nodes than */
+#define FAULTS_LARGE 200      /* these: heartbeats are by the square of them */
+#define GHOST_NUMBER 100000   /* of the first ghost, for its keys */
 #define GHOST_IP 0x0a0d8001u
 
 /* A share of requests that fail; none at all in every third run. */
@@ -21,9 +24,10 @@ static void faults_schedule(struct world *world)
 void faults_plan(struct world *world)
 {
     struct rng *rng = &world->rng;
+    const uint64_t longest_ms = world->nodes_len > FAULTS_LARGE ? FAULTS_LARGE_MS : FAULTS_MS;
 
     world->faults = (struct faults){
-        .quiet_ms = world->now_ms + rng_between(rng, 30000, 150000),
+        .quiet_ms = world->now_ms + rng_between(rng, 30000, longest_ms),
         .rpc_fail_pct = faults_percent(world, 30),
         .rpc_lie_pct = faults_percent(world, 20),
         .rpc_lag_blocks = faults_percent(world, 5),
@@ -192,6 +196,7 @@ static void faults_remove(struct world *world)
     chain_remove(&world->chain, world_block(world), &node->identity.member_id);
     node->removed = true;
     world->removed++;
+    world_recount(world, n);
 }
 
 static void faults_write(struct world *world)

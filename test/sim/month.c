@@ -212,7 +212,8 @@ static void answer_sent(struct month_node *node, const struct core_action *actio
         const struct letter *letter = &month->letters[i];
         const struct core_sent sent = {.recipient = month->nodes[letter->recipient].identity.member_id,
                                        .envelope_id = letter->id};
-        if (letter->sender == node->number && letter->block <= action->sent_to)
+        if (letter->sender == node->number && letter->block >= action->blocks.from &&
+            letter->block <= action->blocks.to)
             step(node,
                  &(struct core_event){.type = CORE_EVENT_SENT_ENVELOPES, .sent = {.items = &sent, .len = 1}});
     }

@@ -46,12 +46,8 @@ static void net_tell(struct world *world, uint32_t node, const struct sim_peer *
 
 static uint32_t net_new_stream(struct world *world, uint32_t dialer, uint32_t acceptor)
 {
-    if (world->streams_len == world->streams_capacity) {
-        world->streams_capacity = world->streams_capacity == 0 ? 64 : 2 * world->streams_capacity;
-        world->streams = reallocarray(world->streams, world->streams_capacity, sizeof(*world->streams));
-        if (!world->streams)
-            abort();
-    }
+    world->streams =
+        world_grow(world->streams, world->streams_len, &world->streams_capacity, sizeof(*world->streams));
     world->streams[world->streams_len++] = (struct sim_stream){.ends = {dialer, acceptor}, .open = true};
     return world->streams_len;
 }
@@ -74,6 +70,8 @@ void net_set_peer(struct world *world, uint32_t node, uint32_t index)
     core_member_at(world->nodes[node].core, index, &member);
     if (peer->set)
         world_fail(world, node, "sets member %u while it is set", index);
+    world->nodes[node].peers_set++;
+    world->nodes[node].device_changes++; /* from now on it may be this place that packets to the other use */
     *peer = (struct sim_peer){.set = true,
                               .node = world_node_at(world, member.record.mesh_ip),
                               .idle_ms = world_clock(world, node)};
@@ -172,8 +170,11 @@ void net_forget_peer(struct world *world, uint32_t node, uint32_t index)
 {
     struct sim_peer *peer = &world->nodes[node].peers[index];
 
+    if (world->broken == BREAK_KEPT_PEER && world->nodes[node].core)
+        return;
     if (peer->stream != 0)
         net_close(world, peer->stream, false);
+    world->nodes[node].peers_set -= peer->set;
     if (peer->set && peer->node != SIM_NOBODY && world->nodes[node].index_of[peer->node] == index)
         world->nodes[node].index_of[peer->node] = CORE_NO_INDEX;
     *peer = (struct sim_peer){0};

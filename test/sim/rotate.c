@@ -35,6 +35,7 @@ void rotate_device(struct world *world, uint32_t n)
     if (!core_device(node->core, &device) || bytes32_equal(&device.wg_pubkey, &node->device_key))
         return;
     node->device_key = device.wg_pubkey;
+    node->device_changes++;
     for (uint32_t i = 0; i < world->rows_max; i++)
         node->device[i].handshaked = false;
 }

@@ -112,6 +112,8 @@ static void rpc_answer_state(struct world *world, const struct happening *happen
     if (world_chance(world, world->faults.rpc_lie_pct))
         rpc_lie_about_state(world, &event.chain);
     mail_state_at(world, happening->node, &event.chain);
+    if (world_chance(world, world->faults.rpc_lie_pct))
+        mail_lie_about_state(world, happening->node, &event.chain);
     shell_step(world, happening->node, &event);
 }
 
@@ -220,9 +222,9 @@ static void rpc_answer_mail(struct world *world, const struct happening *happeni
     if (failure)
         rpc_step_failed(world, happening->node, inbox ? CORE_READ_INBOX : CORE_READ_SENT, failure);
     else if (inbox)
-        mail_read_inbox(world, happening->node, action->inbox.from, action->inbox.to);
+        mail_read_inbox(world, happening->node, action->blocks.from, action->blocks.to);
     else
-        mail_read_sent(world, happening->node, action->sent_to);
+        mail_read_sent(world, happening->node, action->blocks.from, action->blocks.to);
 }
 
 void rpc_answer(struct world *world, const struct happening *happening)

@@ -68,10 +68,12 @@ static bool shell_hear(struct world *world, uint32_t n, const struct core_action
         shell_refused(world, n, action->index);
     } else if (action->type == CORE_TELL_WITHHELD) {
         world_fail(world, n, "accuses an indexer that it does not have");
+    } else if (action->type == CORE_TELL_INBOX) {
+        mail_moved(world, n);
     } else if (action->type == CORE_TELL_EXIT) {
         shell_exit(world, n, action->exit.text);
     } else {
-        return action->type == CORE_TELL_INBOX;
+        return false;
     }
     return true;
 }
@@ -177,11 +179,12 @@ void shell_start(struct world *world, uint32_t n)
 
     if (node->core)
         return;
-    node->core = core_new(&(struct core_config){.seed = rng_next(&world->rng),
-                                                .can_dial = true,
-                                                .envelope_members_max = SIM_ENVELOPE_MEMBERS_MAX,
-                                                .envelope_id = mail_endpoint_id,
-                                                .user = &node->identity});
+    node->core = core_new(&(struct core_config){
+        .seed = rng_next(&world->rng),
+        .can_dial = true,
+        .envelope_members_max = world->broken == BREAK_LARGE_MESH ? UINT32_MAX : SIM_ENVELOPE_MEMBERS_MAX,
+        .envelope_id = mail_endpoint_id,
+        .user = &node->identity});
     if (!node->core)
         abort();
     world_say(world, n, "starts");
@@ -200,6 +203,7 @@ void shell_stop(struct world *world, uint32_t n)
     node->life++;
     node->operating = node->has_receipt = node->reading = node->on_device = false;
     node->settled = node->converged_once = false;
+    world_recount(world, n);
     node->letters_len = 0;
     node->pulls = 0;
     node->frozen_ms = 0;

@@ -202,6 +202,17 @@ uint32_t world_node_at(const struct world *world, uint32_t mesh_ip)
     return n < world->nodes_len ? n : SIM_NOBODY;
 }
 
+void *world_grow(void *array, uint32_t len, uint32_t *capacity, size_t size)
+{
+    if (len < *capacity)
+        return array;
+    *capacity = *capacity == 0 ? 64 : 2 * *capacity;
+    array = reallocarray(array, *capacity, size);
+    if (!array)
+        abort();
+    return array;
+}
+
 static void *world_alloc(size_t count, size_t size)
 {
     void *memory = calloc(count, size);
@@ -247,6 +258,15 @@ static bool world_is_well(const struct sim_node *node)
     return node->removed ? !node->core : node->core && node->settled;
 }
 
+void world_recount(struct world *world, uint32_t n)
+{
+    struct sim_node *node = &world->nodes[n];
+    const bool well = world_is_well(node);
+
+    world->well += well - (uint32_t)node->well;
+    node->well = well;
+}
+
 static void world_judge_node(struct world *world, uint32_t n)
 {
     const struct sim_node *node = &world->nodes[n];
@@ -269,26 +289,20 @@ static void world_judge_node(struct world *world, uint32_t n)
         (unsigned long long)status.csk_chain_generation, status.reason);
 }
 
-/* From SIM_HEAL_MS after the last fault on, every node is well; `healed_ms` is since when. A node that is not
- * is looked at first the next time. */
-static void world_judge(struct world *world, uint32_t *suspect)
+/* From SIM_HEAL_MS after the last fault on, every node is well; `healed_ms` is since when. */
+static void world_judge(struct world *world)
 {
-    for (uint32_t i = 0; i < world->nodes_len; i++) {
-        const uint32_t n = (*suspect + i) % world->nodes_len;
-        if (world_is_well(&world->nodes[n]))
-            continue;
-        *suspect = n;
-        world->healed_ms = world->now_ms;
-        if (world->now_ms >= world->faults.quiet_ms + SIM_HEAL_MS)
-            world_judge_node(world, n);
+    if (world->well == world->nodes_len)
         return;
-    }
+    world->healed_ms = world->now_ms;
+    for (uint32_t n = 0; n < world->nodes_len && world->now_ms >= world->faults.quiet_ms + SIM_HEAL_MS; n++)
+        if (!world->nodes[n].well)
+            world_judge_node(world, n);
 }
 
 void world_run(struct world *world)
 {
     struct happening happening;
-    uint32_t suspect = 0;
 
     world->rng.state = world->seed;
     world->now_ms = 1000;
@@ -301,7 +315,7 @@ void world_run(struct world *world)
         world_trace(world, &happening);
         if (!world_postpone(world, &happening))
             world_happen(world, &happening);
-        world_judge(world, &suspect);
+        world_judge(world);
     }
     check_end(world);
 }
@@ -325,6 +339,7 @@ void world_free(struct world *world)
     free(world->partitions);
     free(world->streams);
     free(world->mails);
+    free(world->places);
     free(world->queue.heap);
     chain_free(&world->chain);
 }

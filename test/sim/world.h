@@ -6,8 +6,8 @@
 #ifndef TEST_SIM_WORLD_H
 #define TEST_SIM_WORLD_H
 
-#include "agent/core/core.h"
 #include "agent/core/rng.h"
+#include "agent/core/view.h"
 #include "crypto/secret.h"
 #include "test/sim/chain.h"
 
@@ -79,6 +79,17 @@ struct sim_device_peer {
     uint64_t handshake_ms;
 };
 
+/* What the peers of a core follow from: they can be others when it moved. */
+struct sim_basis {
+    uint64_t block;
+    uint64_t version;
+    uint64_t whole_reads;
+    uint64_t rollbacks;
+    uint64_t next;
+    uint32_t rows;
+    uint32_t wanted;
+};
+
 /* An envelope in a block. */
 struct sim_mail {
     uint64_t block;
@@ -86,6 +97,13 @@ struct sim_mail {
     struct bytes32 from;
     struct bytes32 to;
     struct bytes32 id;
+    struct core_inbox place; /* of the recipient's inbox, with this one in it; its block is of no account */
+};
+
+/* An inbox as it once was, on some fork. */
+struct sim_place {
+    struct bytes32 to;
+    struct core_inbox place;
 };
 
 #define SIM_LETTERS_MAX 8
@@ -113,6 +131,7 @@ struct sim_node {
     int64_t clock_ppm;   /* and how much faster it goes */
     uint64_t allowed_ms; /* until then its operations are not paid for */
     bool removed;        /* from the registry: it has to end */
+    bool well;           /* what it should be for good, as world_recount saw it */
     bool operating;      /* an operation is under way */
     bool has_receipt;    /* of its registration, in this life */
     bool reading;
@@ -121,16 +140,20 @@ struct sim_node {
     struct secret identity_secret; /* of the X25519 key */
     uint32_t mesh_ip;
     struct sim_peer *peers;         /* by registry index; lost with the process */
+    uint32_t peers_set;             /* how many of them the transport knows */
     uint32_t *index_of;             /* by node: of its set peer, or CORE_NO_INDEX */
     struct sim_device_peer *device; /* by registry index; survives the process */
     uint32_t device_len;
+    uint64_t device_changes;   /* of what handshakes depend on */
     bool drifted;              /* somebody changed its device since the last whole pass */
+    bool unapplied;            /* its peers may have changed since its device was compared with all of them */
     struct bytes32 device_key; /* public, of its device; survives the process */
     bool settled;              /* healthy, converged, and with the key that it knows to be the present one */
     uint32_t pulls;            /* in flight */
     uint64_t reads_second;     /* of the last request to its RPC, and how many */
     uint32_t reads;            /* there were in that second */
-    uint32_t unchecked;        /* steps since its peers were gone through */
+    uint32_t unchecked;        /* steps since its peers were gone through, */
+    struct sim_basis basis;    /* and what they followed from */
     struct sim_op op;          /* at the bundler; survives the process */
     uint64_t nonce;            /* of its account */
     uint32_t letters[SIM_LETTERS_MAX]; /* to nodes, not sent yet; lost with the process */
@@ -149,6 +172,8 @@ struct sim_node {
 struct sim_stream {
     uint32_t ends[2]; /* nodes; the first dialed */
     bool open;
+    uint64_t rekey_ms; /* both ends have a handshake until then, */
+    uint64_t changes;  /* unless their devices have changed: the sum of both device_changes */
 };
 
 /* How bad the weather is until `quiet_ms`. Percentages are per request. */
@@ -190,6 +215,12 @@ enum sim_break {
     BREAK_SMALL_CAPS,
     BREAK_LOST_MAIL,
     BREAK_FORGED_SENT,
+    BREAK_FORGED_MAIL,
+    BREAK_SMALL_INBOX,
+    BREAK_LOST_ANSWER,
+    BREAK_LARGE_MESH,
+    BREAK_KEPT_PEER,
+    BREAK_DEEP_REORG,
     BREAKS
 };
 
@@ -218,6 +249,10 @@ struct world {
     struct sim_mail *mails; /* in the order of the chain */
     uint32_t mails_len;
     uint32_t mails_capacity;
+    struct sim_place *places; /* all inboxes, at all times */
+    uint32_t places_len;
+    uint32_t places_capacity;
+    uint32_t well;         /* nodes that are */
     uint32_t removed;      /* nodes that were removed */
     uint32_t ghosts;       /* members that were registered without a node */
     bool ghost_is_live;    /* the last of them */
@@ -242,12 +277,19 @@ void world_fail(struct world *world, uint32_t node, const char *format, ...)
 void world_say(const struct world *world, uint32_t node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 bool world_quiet(const struct world *world);
+
+/* Makes room for one more element of an array. */
+void *world_grow(void *array, uint32_t len, uint32_t *capacity, size_t size);
 bool world_chance(struct world *world, uint32_t percent);
 uint64_t world_latency(struct world *world);
 uint64_t world_block(const struct world *world);
 uint64_t world_clock(const struct world *world, uint32_t node);
 void world_later(struct world *world, uint64_t delay_ms, enum happening_kind kind, uint32_t node);
 struct secret world_secret(const struct world *world, const char *what, uint32_t number);
+
+/* Counts the node among those that are well, or not: to be called when `core`, `settled` or `removed` change.
+ */
+void world_recount(struct world *world, uint32_t node);
 
 /* The node with this mesh address, SIM_NOBODY when it is a ghost's or nobody's. */
 uint32_t world_node_at(const struct world *world, uint32_t mesh_ip);
@@ -290,10 +332,14 @@ void mail_land(struct world *world, uint32_t node, const struct sim_mail *mail);
 bool mail_is_settled(const struct world *world, const struct sim_mail *mail);
 void mail_reorganise(struct world *world, uint64_t block, uint64_t again);
 void mail_state_at(const struct world *world, uint32_t node, struct core_chain_state *state);
+void mail_lie_about_state(struct world *world, uint32_t node, struct core_chain_state *state);
 void mail_read_inbox(struct world *world, uint32_t node, uint64_t from, uint64_t to);
-void mail_read_sent(struct world *world, uint32_t node, uint64_t to);
+void mail_read_sent(struct world *world, uint32_t node, uint64_t from, uint64_t to);
 void mail_write(struct world *world, uint32_t node, uint32_t to);
 void mail_settled(struct world *world, uint32_t node);
+
+/* The core says that it knows its inbox up to another place: it has to be one. */
+void mail_moved(struct world *world, uint32_t node);
 void mail_check(struct world *world);
 
 /* mesh.c: heartbeats */
@@ -325,7 +371,7 @@ void faults_strike(struct world *world);
 /* check.c: invariants; each failure ends the run */
 void check_action(struct world *world, uint32_t node, const struct core_action *action);
 void check_node(struct world *world, uint32_t node, uint32_t actions);
-void check_applied(struct world *world, uint32_t node);
+void check_applied(struct world *world, uint32_t node, bool whole);
 void check_outgoing(struct world *world, uint32_t node, const char *what, const void *bytes, size_t len);
 void check_end(struct world *world);
 

@@ -1,8 +1,11 @@
-"""Prints what the node is, that the cluster shared key is there, and its peers as they come and go.
+"""Prints what the node is, that the cluster shared key is there, its peers as they come and go, and the
+messages to this node. With INDEX and TEXT, sends a message to the peer with that index, through the chain.
 
     apt-get install python3-protobuf protobuf-compiler
     protoc -I../../api --python_out=. agent.proto
-    python3 example.py [--once]      --once: ends after the present peers; AGENT_SOCKET: where the agent listens
+    python3 example.py [--once] [INDEX TEXT]
+
+--once: ends when all that has come. AGENT_SOCKET: where the agent listens.
 """
 
 import os
@@ -38,12 +41,17 @@ def name_of(enumeration, value):
     return enumeration.Name(value).lower().replace("_", "-")
 
 
-def main(once):
+def main(once, index=None, text=None):
+    awaited = {"peers", "messages"}  # before --once ends
+    if text is not None:
+        awaited.add("sent")
     agent = Agent()
     # All at once; the answers come in turn.
     agent.send(pb.Request(id=1, get_status=pb.GetStatus()))
     agent.send(pb.Request(id=2, get_cluster_shared_key=pb.GetClusterSharedKey()))
     agent.send(pb.Request(id=3, subscribe_peer_events=pb.SubscribePeerEvents()))
+    # Whoever keeps the cursor of the last message that is dealt with subscribes from there the next time.
+    agent.send(pb.Request(id=4, subscribe_messages=pb.SubscribeMessages()))
 
     for response in agent:
         body = response.WhichOneof("body")
@@ -57,12 +65,30 @@ def main(once):
             event = response.peer_event
             peer = f" {event.peer.mesh_ipv4} {'up' if event.peer.up else 'down'}" if event.HasField("peer") else ""
             print(f"event {name_of(pb.PeerEvent.Kind, event.kind)}{peer}", flush=True)
-            if once and event.kind == pb.PeerEvent.SYNCED:
-                return
+            if event.kind == pb.PeerEvent.SYNCED:
+                awaited.discard("peers")
+            elif text is not None and event.peer.index == index:  # the present peers come first
+                message = pb.SendMessage(recipient=event.peer.member_id, payload=text.encode())
+                agent.send(pb.Request(id=5, send_message=message))
+                text = None
+        elif body == "message_event":
+            event = response.message_event
+            if event.kind == pb.MessageEvent.MESSAGE:
+                print(f"message from {event.sender[:4].hex()}: {event.payload.decode(errors='replace')}", flush=True)
+            elif event.kind == pb.MessageEvent.CAUGHT_UP:
+                awaited.discard("messages")
+        elif body == "message_sent":
+            print("sent", flush=True)
+            awaited.discard("sent")
         elif body == "error":
             print(f"error {response.error.text}")
+            awaited.clear()
+        if once and not awaited:
+            return
     sys.exit("the agent is gone")
 
 
 if __name__ == "__main__":
-    main("--once" in sys.argv[1:])
+    words = sys.argv[1:]
+    say = [word for word in words if word != "--once"]
+    main("--once" in words, *([int(say[0]), say[1]] if len(say) == 2 else []))

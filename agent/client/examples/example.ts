@@ -1,9 +1,11 @@
-// Prints what the node is, that the cluster shared key is there, and its peers as they come and go.
+// Prints what the node is, that the cluster shared key is there, its peers as they come and go, and the
+// messages to this node. With INDEX and TEXT, sends a message to the peer with that index, through the chain.
 //
 //     npm install protobufjs
-//     node example.ts [--once]      --once: ends after the present peers; AGENT_SOCKET: where the agent listens
+//     node example.ts [--once] [INDEX TEXT]
 //
-// Node 22.18 or newer runs TypeScript as it is. AGENT_PROTO says where agent.proto lies.
+// --once: ends when all that has come. AGENT_SOCKET: where the agent listens. AGENT_PROTO: where agent.proto lies.
+// Node 22.18 or newer runs TypeScript as it is.
 
 import { createConnection } from "node:net";
 import { fileURLToPath } from "node:url";
@@ -11,7 +13,9 @@ import protobuf from "protobufjs";
 
 const SOCKET = process.env.AGENT_SOCKET || "/run/attestmesh/agent.sock";
 const PROTO = process.env.AGENT_PROTO || fileURLToPath(new URL("../../api/agent.proto", import.meta.url));
-const once = process.argv.includes("--once");
+const once = process.argv[2] === "--once";
+let [index, text]: (string | undefined)[] = process.argv.slice(once ? 3 : 2);
+const awaited = new Set(["peers", "messages", ...(text === undefined ? [] : ["sent"])]); // before --once ends
 
 const root = protobuf.loadSync(PROTO);
 const Request = root.lookupType("attestmesh.agent.v1.Request");
@@ -41,7 +45,22 @@ function takeAnswers(bytes: Buffer): { answers: any[]; rest: Buffer } {
 
 const nameOf = (value: string) => value.toLowerCase().replaceAll("_", "-");
 
-function print({ body, ...answer }: any): void {
+// The present peers come first: the recipient is among them.
+function takePeerEvent({ kind, peer }: any): void {
+  console.log(`event ${nameOf(kind)}${peer ? ` ${peer.meshIpv4} ${peer.up ? "up" : "down"}` : ""}`);
+  if (kind === "SYNCED") awaited.delete("peers");
+  if (text === undefined || peer?.index !== Number(index)) return;
+  send({ id: 5, sendMessage: { recipient: peer.memberId, payload: Buffer.from(text) } });
+  text = undefined;
+}
+
+// Whoever keeps the cursor of the last message that is dealt with subscribes from there the next time.
+function takeMessageEvent({ kind, sender, payload }: any): void {
+  if (kind === "MESSAGE") console.log(`message from ${sender.subarray(0, 4).toString("hex")}: ${payload}`);
+  if (kind === "CAUGHT_UP") awaited.delete("messages");
+}
+
+function take({ body, ...answer }: any): void {
   if (body === "status") {
     console.log(`status ${nameOf(answer.status.phase)}, ${answer.status.liveMembers} live members`);
   } else if (body === "clusterSharedKey") {
@@ -49,19 +68,24 @@ function print({ body, ...answer }: any): void {
     const { generation, key } = answer.clusterSharedKey;
     console.log(`key generation ${generation}, ${key.length} bytes`);
   } else if (body === "peerEvent") {
-    const { kind, peer } = answer.peerEvent;
-    console.log(`event ${nameOf(kind)}${peer ? ` ${peer.meshIpv4} ${peer.up ? "up" : "down"}` : ""}`);
-    if (once && kind === "SYNCED") process.exit(0);
+    takePeerEvent(answer.peerEvent);
+  } else if (body === "messageEvent") {
+    takeMessageEvent(answer.messageEvent);
+  } else if (body === "messageSent") {
+    console.log("sent");
+    awaited.delete("sent");
   } else if (body === "error") {
     console.log(`error ${answer.error.text}`);
+    awaited.clear();
   }
+  if (once && awaited.size === 0) process.exit(0);
 }
 
 let received: Buffer = Buffer.alloc(0);
 agent.on("data", (bytes) => {
   const { answers, rest } = takeAnswers(Buffer.concat([received, bytes]));
   received = rest;
-  answers.forEach(print);
+  answers.forEach(take);
 });
 agent.on("error", ({ message }) => console.error(`no agent: ${message}`));
 agent.on("close", () => process.exit(1));
@@ -70,3 +94,4 @@ agent.on("close", () => process.exit(1));
 send({ id: 1, getStatus: {} });
 send({ id: 2, getClusterSharedKey: {} });
 send({ id: 3, subscribePeerEvents: {} });
+send({ id: 4, subscribeMessages: {} });

@@ -78,7 +78,7 @@ export async function startDaemon(instance, daemon, argv, env = {}) {
 }
 
 // A signal to the daemon and what it started in its session, from inside the room: the pid is the room's.
-async function signalDaemon(instance, daemon, signal) {
+export async function signalDaemon(instance, daemon, signal) {
   if (!daemonPid(instance, daemon)) return;
   const pid = readFileSync(pidFile(instance, daemon), "utf8").trim();
   await run([...inRoom(findRoom(instance, daemon.room)), "kill", `-${signal}`, "--", `-${pid}`]);

@@ -30,6 +30,7 @@ export async function buildGuestImage(instance, binaries = []) {
 const quote = (text) => `'${String(text).replaceAll("'", "'\\''")}'`;
 
 const START_AGENT = "/sbin/start-agent";
+export const GUEST_STATE_DIR = "/var/lib/attestmesh"; // in memory, as all of a guest
 
 // What is laid over the guest's root: a script that starts the agent with its environment.
 function writeFiles(instance, node) {
@@ -39,9 +40,11 @@ function writeFiles(instance, node) {
   const env = {
     ...agentEnvironment(node),
     DSTACK_ENDPOINT: `http://${WORLD_ADDRESS}:${guestAgentPort(node)}`,
+    STATE_DIR: GUEST_STATE_DIR,
   };
   const assignments = Object.entries(env).map(([name, value]) => `export ${name}=${quote(value)}\n`);
-  writeFileSync(script, `#!/bin/sh\n${assignments.join("")}exec cluster-mesh-agent\n`, { mode: 0o755 });
+  const start = 'mkdir -p -m 700 "$STATE_DIR"\nexec cluster-mesh-agent\n';
+  writeFileSync(script, `#!/bin/sh\n${assignments.join("")}${start}`, { mode: 0o755 });
   return files;
 }
 

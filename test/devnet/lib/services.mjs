@@ -4,7 +4,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ACCOUNTS, ENTRY_POINT, chainStateFile } from "./chain.mjs";
-import { awaitDaemon, daemonPid, startDaemon, stopDaemon } from "./daemon.mjs";
+import { awaitDaemon, daemonPid, signalDaemon, startDaemon, stopDaemon } from "./daemon.mjs";
 import { BUILD, ROOT, sanitizerOptions } from "./instance.mjs";
 import { httpGet, jsonRpc } from "./world.mjs";
 import {
@@ -225,6 +225,10 @@ export async function startService(instance, name, deployment) {
 // The chain writes its state only when it ends politely; to everybody else that end looks the same.
 export const stopService = (instance, name, signal) =>
   stopDaemon(instance, serviceDaemon(name), name === "chain" ? "TERM" : signal);
+
+// Stands still, with every connection that it has and gets, until it is thawed.
+export const freezeService = (instance, name) => signalDaemon(instance, serviceDaemon(name), "STOP");
+export const thawService = (instance, name) => signalDaemon(instance, serviceDaemon(name), "CONT");
 
 // Makes a node's names known: where the gateway finds it, and the gateway's address for it.
 export function publishNode(instance, node) {

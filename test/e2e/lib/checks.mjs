@@ -123,16 +123,19 @@ export function ping(instance, node, address, { timeoutMs = 15_000 } = {}) {
   return waitFor(`${node.name} to reach ${address}`, () => runInNode(instance, node, argv), { timeoutMs });
 }
 
-// Every node reaches every other at both of its mesh addresses.
-export async function assertAllPing(instance, cluster, nodes) {
-  const members = await registry(instance, cluster);
+// Every node reaches every other at both of its mesh addresses, those of `members`.
+export async function assertPing(instance, members, nodes, options) {
   for (const from of nodes) {
     for (const to of nodes.filter((node) => node !== from)) {
       const { meshIpv4, meshIpv6: v6 } = recordOf(members, to);
-      await ping(instance, from, meshIpv4);
-      await ping(instance, from, v6);
+      await ping(instance, from, meshIpv4, options);
+      await ping(instance, from, v6, options);
     }
   }
+}
+
+export async function assertAllPing(instance, cluster, nodes, options) {
+  await assertPing(instance, await registry(instance, cluster), nodes, options);
 }
 
 const HEALTH_URL = "http://127.0.0.1:9090";

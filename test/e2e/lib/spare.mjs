@@ -10,7 +10,7 @@ import { AGENT, agentEnvironment } from "../../devnet/lib/agent.mjs";
 import { ACCOUNTS } from "../../devnet/lib/chain.mjs";
 import { awaitDaemon, logFile, startDaemon, stopDaemon } from "../../devnet/lib/daemon.mjs";
 import { contractAbi, contractArtifact, deployMembers, sendAll } from "../../devnet/lib/deploy.mjs";
-import { runInNode } from "../../devnet/lib/node.mjs";
+import { listNodes, recordNode, runInNode, startNode } from "../../devnet/lib/node.mjs";
 import { room, startGuestAgent, stopGuestAgent } from "../../devnet/lib/node-room.mjs";
 import { createRoom } from "../../devnet/lib/room.mjs";
 import { DevnetError } from "../../devnet/lib/run.mjs";
@@ -37,6 +37,15 @@ export async function openSpare(instance, deployment, index) {
   };
   await plugRoom(instance, await createRoom(instance, spare.name), index);
   return spare;
+}
+
+// A node that is to join, of the kind of another one.
+export async function addNode(instance, deployment, like) {
+  const index = Math.max(...listNodes(instance).map((node) => node.index)) + 1;
+  const [contract] = await deployMembers(instance, deployment, [index]);
+  const node = recordNode(instance, index, like, contract, like.indexerRegistry);
+  await startNode(instance, node);
+  return node;
 }
 
 // A spare node with a guest agent and a folder for its state, which tells nobody where it is.

@@ -4,7 +4,7 @@
 
 #include <criterion/criterion.h>
 
-#include "agent/core/core.h"
+#include "agent/core/view.h"
 
 #define KIT_ACTIONS_MAX 2048
 #define KIT_ROWS_MAX 10001

@@ -1,3 +1,4 @@
+#include "agent/core/links.h"
 #include "crypto/am_error.h"
 #include "test/unit/core/kit.h"
 
@@ -285,6 +286,60 @@ Test(device, the_first_stream_to_a_peer_changes_its_routes_and_no_other_does)
     cr_assert(core_desired_peer_at(kit.core, 1, &peer) && peer.streamed);
     kit_stream(&kit, CORE_EVENT_STREAM_UP, 1, false);
     cr_assert_not(kit_has(&kit, CORE_DO_APPLY_PEERS));
+    kit_free(&kit);
+}
+
+static bool begun(const struct kit *kit)
+{
+    struct core_desired_peer peer;
+    cr_assert(core_desired_peer_at(kit->core, 1, &peer));
+    cr_assert_eq(peer.carried, peer.begun, "with a stream they are the same");
+    return peer.begun;
+}
+
+/* A node whose device is in place and without handshakes; then a stream to the peer comes up. */
+static void stream_up(struct kit *kit, bool dialed)
+{
+    kit_join(kit, 0, 2);
+    kit_applied(kit);
+    kit_observed(kit, CORE_NEVER);
+    kit_stream(kit, CORE_EVENT_STREAM_UP, 1, dialed);
+    kit_applied(kit);
+}
+
+Test(device, the_side_that_dialed_begins_the_tunnel)
+{
+    struct kit kit;
+
+    stream_up(&kit, true);
+    cr_assert(begun(&kit));
+    kit_free(&kit);
+}
+
+Test(device, the_side_that_was_dialed_begins_when_it_hears_of_a_handshake)
+{
+    struct kit kit;
+
+    stream_up(&kit, false);
+    cr_assert_not(begun(&kit));
+    kit_tick(&kit, LINKS_BEGIN_MS / 2);
+    kit_observed(&kit, 0);
+    cr_assert(begun(&kit));
+    cr_assert(kit_has(&kit, CORE_DO_APPLY_PEERS), "keepalives are switched on");
+    kit_free(&kit);
+}
+
+Test(device, the_side_that_was_dialed_begins_when_it_has_waited_long_enough)
+{
+    struct kit kit;
+
+    stream_up(&kit, false);
+    kit_tick(&kit, LINKS_BEGIN_MS / 2);
+    kit_observed(&kit, CORE_NEVER);
+    cr_assert_not(begun(&kit));
+    kit_tick(&kit, LINKS_BEGIN_MS / 2);
+    kit_observed(&kit, CORE_NEVER);
+    cr_assert(begun(&kit));
     kit_free(&kit);
 }
 

@@ -27,8 +27,8 @@ static uint64_t sync_inbox(struct kit *kit)
     kit_sync(kit);
     for (size_t i = 0; i < kit->actions_len; i++)
         if (kit->actions[i].type == CORE_DO_READ_INBOX) {
-            cr_assert_eq(kit->actions[i].inbox.to, kit->state.block);
-            return kit->actions[i].inbox.from;
+            cr_assert_eq(kit->actions[i].blocks.to, kit->state.block);
+            return kit->actions[i].blocks.from;
         }
     cr_assert_fail("the inbox is not read");
     return 0;

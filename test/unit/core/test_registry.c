@@ -120,6 +120,12 @@ Test(registry, a_senseless_state_is_refused)
     state = sane;
     state.members = 10;
     assert_state_refused(state);
+    state = sane;
+    state.inbox_head.b[0] = 1;
+    assert_state_refused(state);
+    state = sane;
+    state.inbox_count = 1;
+    assert_state_refused(state);
 }
 
 Test(registry, a_page_of_another_state_is_refused)

@@ -109,3 +109,21 @@ Test(scale, an_early_heartbeat_is_rarer_in_a_large_mesh)
         kit_free(&kit);
     }
 }
+
+Test(scale, members_that_are_heard_do_not_wake_the_node)
+{
+    struct kit kit;
+    size_t wakes = 0;
+
+    join_many(&kit, 1001);
+    const uint64_t start_ms = kit.now_ms;
+    for (uint32_t beat = 0; beat < 5000; beat++) {
+        const uint64_t at_ms = start_ms + beat / 1000 * 1999 + beat % 1000 * 2;
+        for (; core_deadline(kit.core) < at_ms; wakes++)
+            kit_deadline(&kit);
+        kit.now_ms = at_ms;
+        kit_heartbeat(&kit, 1 + beat % 1000, 1 + beat / 1000, 1);
+    }
+    cr_assert_leq(wakes, 20, "%zu times in ten seconds", wakes);
+    kit_free(&kit);
+}

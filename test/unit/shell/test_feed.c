@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/core/view.h"
 #include "agent/message/envelope.h"
 
 /* The chain is this file: message n, from 1 on, is in block 10 * n, and its text is its number. The chained

@@ -29,6 +29,7 @@ struct core *core_new(const struct core_config *config)
     core->members.self = CORE_NO_INDEX;
     core->members.pending_first = CORE_NO_INDEX;
     core->registry.stale_ms = CORE_NEVER;
+    core->announce.check = CORE_NEVER;
     core->registry.suspect_ms = CORE_NEVER;
     return core;
 }
@@ -303,6 +304,8 @@ static void core_fill_node_action(struct core *core, struct core_action *action)
         action->wg_generation = core->rotation.generation;
     } else if (action->type == CORE_TELL_CSK) {
         action->csk = core->csk.held;
+    } else if (action->type == CORE_DO_READ_STATE) {
+        action->anew = core->announce.check != CORE_NEVER;
     } else if (action->type == CORE_DO_READ_INBOX) {
         action->blocks.from = core->inbox.from.block == 0 ? 0 : core->inbox.from.block + 1;
         action->blocks.to = core->inbox.target.block;

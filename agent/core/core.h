@@ -387,7 +387,8 @@ struct core_action {
         struct {
             uint64_t from; /* 0: since this node's registration */
             uint64_t to;
-        } blocks; /* READ_INBOX, READ_SENT */
+        } blocks;  /* READ_INBOX, READ_SENT */
+        bool anew; /* READ_STATE: of the newest block, though nothing else may have changed */
         struct {
             uint32_t index;
             uint64_t issued_ms;

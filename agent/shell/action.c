@@ -33,7 +33,7 @@ static void do_register(struct shell *shell, const struct core_action *action)
 static void do_read_state(struct shell *shell, const struct core_action *action)
 {
     (void)action;
-    onchain_read_state(shell->onchain);
+    onchain_read_state(shell->onchain, action->anew);
 }
 
 static void do_read_changes(struct shell *shell, const struct core_action *action)

@@ -53,8 +53,9 @@ bool onchain_send_envelope(struct onchain *onchain, const char *purpose, const s
                            const struct bytes32 *envelope_id, const uint8_t *ciphertext, size_t len,
                            operations_done_fn done, void *user);
 
-/* CHAIN_STATE, or READ_FAILED for CORE_READ_STATE. */
-void onchain_read_state(struct onchain *onchain);
+/* CHAIN_STATE, or READ_FAILED for CORE_READ_STATE. A state that has not changed may be told with the block of
+ * the last time, unless `anew`. */
+void onchain_read_state(struct onchain *onchain, bool anew);
 
 /* CHANGES, or READ_FAILED for CORE_READ_CHANGES. */
 void onchain_read_changes(struct onchain *onchain, const struct core_action *action);

@@ -84,8 +84,10 @@ static void on_latest_state(void *user, const struct chain_result *result)
                        &onchain->state_refused);
 }
 
-void onchain_read_state(struct onchain *onchain)
+void onchain_read_state(struct onchain *onchain, bool anew)
 {
+    if (anew)
+        onchain->state.block = 0;
     onchain_expect(onchain,
                    chain_read_state(onchain->node, &onchain->identity.cluster, &onchain->identity.member_id,
                                     NULL, on_latest_state, onchain),

@@ -296,3 +296,22 @@ Test(announce, what_is_missing_again_and_again_is_sent_ever_more_rarely)
     cr_assert_gt(waited_ms, 300000);
     kit_free(&kit);
 }
+
+Test(announce, as_long_as_one_may_be_undone_the_newest_block_is_asked_for)
+{
+    struct kit kit;
+
+    to_read(&kit, 2);
+    sent_read(&kit);
+    kit_event(&kit, CORE_EVENT_ENVELOPE_SENT);
+    while (!kit_has(&kit, CORE_DO_READ_STATE))
+        kit_tick(&kit, 1000);
+    cr_assert(kit_action(&kit, CORE_DO_READ_STATE)->anew);
+    bury(&kit);
+    give_sent(&kit, 0, 1);
+    sent_read(&kit);
+    while (!kit_has(&kit, CORE_DO_READ_STATE))
+        kit_tick(&kit, 1000);
+    cr_assert_not(kit_action(&kit, CORE_DO_READ_STATE)->anew);
+    kit_free(&kit);
+}

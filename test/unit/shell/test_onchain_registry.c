@@ -131,7 +131,7 @@ static void await(struct fixture *f, enum core_event_type type)
 
 static void read_state(struct fixture *f)
 {
-    onchain_read_state(f->onchain);
+    onchain_read_state(f->onchain, false);
     await(f, CORE_EVENT_CHAIN_STATE);
 }
 
@@ -151,6 +151,10 @@ Test(onchain_registry, a_new_state_is_pinned_to_a_block_by_its_hash_and_an_old_o
     read_state(&f);
     cr_assert_eq(f.chain.block, 16);
     cr_assert(calls(&f, "eth_call") == 3 && calls(&f, "eth_getBlockByNumber") == 1);
+    onchain_read_state(f.onchain, true);
+    await(&f, CORE_EVENT_CHAIN_STATE);
+    cr_assert(calls(&f, "eth_call") == 5 && calls(&f, "eth_getBlockByNumber") == 2,
+              "anew, it is pinned again");
     teardown(&f);
 }
 

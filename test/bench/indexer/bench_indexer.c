@@ -145,9 +145,10 @@ static void measure_fanout(const struct bench *bench, struct crowd *hub_crowd)
         crowd_reset(hub_crowd);
         hub_process_ask(&bench->hub, 0, 1);
         crowd_await(hub_crowd, size);
+        const uint64_t ours_end_ns = crowd_now_ns();
         const uint64_t ours_at_ns = hub_process_answer(&bench->hub).at_ns;
         note_delays(bench, hub_crowd, ours_at_ns, ours_ns + round * size);
-        ours_total_ns += crowd_now_ns() - ours_at_ns;
+        ours_total_ns += ours_end_ns - ours_at_ns;
 
         crowd_reset(nats_crowd);
         const uint64_t theirs_at_ns = crowd_now_ns();

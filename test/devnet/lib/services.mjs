@@ -1,7 +1,7 @@
 // The world's services, in the order in which they start. Each has a command and a question that it answers
 // once it is up. All of them are the real programs.
 
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ACCOUNTS, ENTRY_POINT, chainStateFile } from "./chain.mjs";
 import { awaitDaemon, daemonPid, signalDaemon, startDaemon, stopDaemon } from "./daemon.mjs";
@@ -228,7 +228,13 @@ export const stopService = (instance, name, signal) =>
 
 // Stands still, with every connection that it has and gets, until it is thawed.
 export const freezeService = (instance, name) => signalDaemon(instance, serviceDaemon(name), "STOP");
-export const thawService = (instance, name) => signalDaemon(instance, serviceDaemon(name), "CONT");
+export async function thawService(instance, name) {
+  // nsenter, which waits for it outside, has stopped with it.
+  const status = readFileSync(`/proc/${servicePid(instance, name)}/status`, "utf8");
+  const [, waiting] = /^PPid:\t(\d+)$/m.exec(status);
+  await signalDaemon(instance, serviceDaemon(name), "CONT");
+  process.kill(Number(waiting), "SIGCONT");
+}
 
 // Makes a node's names known: where the gateway finds it, and the gateway's address for it.
 export function publishNode(instance, node) {

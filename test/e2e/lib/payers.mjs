@@ -3,9 +3,9 @@
 import { numberToHex } from "viem";
 import { ENTRY_POINT } from "../../devnet/lib/chain.mjs";
 import { SPONSOR_TOKEN } from "../../devnet/lib/services.mjs";
-import { BUNDLER_URL, CHAIN_ID, WORKER_URL } from "../../devnet/lib/topology.mjs";
+import { BUNDLER_URL, CHAIN_ID, RPC_URL, WORKER_URL } from "../../devnet/lib/topology.mjs";
 import { jsonRpc } from "../../devnet/lib/world.mjs";
-import { withCallGasMargin } from "./gas.mjs";
+import { callGasLimit } from "./gas.mjs";
 
 export async function payByWorker(instance, operation) {
   const zero = { callGasLimit: "0x0", verificationGasLimit: "0x0", preVerificationGas: "0x0" };
@@ -19,8 +19,9 @@ export async function payByWorker(instance, operation) {
     "eth_estimateUserOperationGas",
     [{ ...operation, ...zero, ...stub }, ENTRY_POINT],
   );
-  const callGasLimit = withCallGasMargin(estimate.callGasLimit);
-  const known = { ...stub, callGasLimit, verificationGasLimit, preVerificationGas };
+  const chain = (method, params) => jsonRpc(instance, RPC_URL, method, params);
+  const callGas = await callGasLimit(chain, operation, estimate.callGasLimit);
+  const known = { ...stub, callGasLimit: callGas, verificationGasLimit, preVerificationGas };
   return { ...known, ...(await ask("pm_getPaymasterData", known)) };
 }
 

@@ -11,7 +11,7 @@ import { createServer } from "node:http";
 import { concat, createPublicClient, encodeAbiParameters, http, numberToHex, parseAbi } from "viem";
 import { toPackedUserOperation } from "viem/account-abstraction";
 import { privateKeyToAccount } from "viem/accounts";
-import { withCallGasMargin } from "./gas.mjs";
+import { callGasLimit } from "./gas.mjs";
 
 const [host, port, bundlerUrl, rpcUrl, webhookUrl, paymaster, signerKey, pimlicoKey] = process.argv.slice(2);
 const signer = privateKeyToAccount(signerKey);
@@ -70,7 +70,8 @@ async function sponsor(operation, entryPoint, isApproved) {
   const complete = { ...operation, paymaster, paymasterData: stub, ...PAYMASTER_GAS };
   const estimate = await askBundler("eth_estimateUserOperationGas", [complete, entryPoint]);
   for (const name of ["verificationGasLimit", "preVerificationGas"]) complete[name] = estimate[name];
-  complete.callGasLimit = withCallGasMargin(estimate.callGasLimit);
+  const askChain = (method, params) => chain.request({ method, params });
+  complete.callGasLimit = await callGasLimit(askChain, operation, estimate.callGasLimit);
   const verdict = await isApproved(complete);
   if (!verdict.approved)
     throw new Refusal(-32000, `sponsorship denied by the policy's webhook: ${verdict.reason}`);

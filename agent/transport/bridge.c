@@ -29,8 +29,8 @@
 /* Wakes that follow each other faster than BUSY_WAKE_NS bring few datagrams each and cost most of the CPU
  * time of a moderate flow. Datagrams then wait GATHER_NS for company; those that come one at a time never do.
  */
-#define BUSY_WAKE_NS 400000u
-#define GATHER_NS 150000
+#define BUSY_WAKE_NS 500000u
+#define GATHER_NS 220000
 
 /* Where a message was sent to, when it arrived, and the size of the datagrams in it when the kernel has
  * coalesced several. */

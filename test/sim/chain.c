@@ -16,12 +16,11 @@ void chain_free(struct chain *chain)
     *chain = (struct chain){0};
 }
 
-/* Makes room for one more element of an array. */
-static void *chain_grow(void *array, size_t len, size_t *capacity, size_t size)
+void *array_grow(void *array, size_t len, size_t *capacity, size_t size)
 {
     if (len < *capacity)
         return array;
-    *capacity = *capacity == 0 ? 16 : 2 * *capacity;
+    *capacity = *capacity == 0 ? 64 : 2 * *capacity;
     array = reallocarray(array, *capacity, size);
     if (!array)
         abort();
@@ -44,7 +43,7 @@ static void chain_settle(struct chain *chain, size_t i)
 
 static void chain_append(struct chain *chain, uint64_t block, const struct core_change *event)
 {
-    chain->changes = chain_grow(chain->changes, chain->len, &chain->capacity, sizeof(*chain->changes));
+    chain->changes = array_grow(chain->changes, chain->len, &chain->capacity, sizeof(*chain->changes));
     chain->changes[chain->len++] = (struct chain_change){.block = block, .event = *event};
     chain_settle(chain, chain->len - 1);
 }
@@ -137,7 +136,7 @@ bool chain_reorganise(struct chain *chain, uint64_t block, uint64_t again)
         if (undone[i].event.type == CORE_CHANGE_REMOVED)
             chain_remove(chain, again, &undone[i].event.removed);
     free(undone);
-    chain->forks = chain_grow(chain->forks, chain->forks_len, &chain->forks_capacity, sizeof(*chain->forks));
+    chain->forks = array_grow(chain->forks, chain->forks_len, &chain->forks_capacity, sizeof(*chain->forks));
     chain->forks[chain->forks_len++] = block;
     return len > 1;
 }
@@ -291,7 +290,7 @@ bool chain_commit(struct chain *chain, uint64_t block, const struct bytes32 *mem
     chain_append(
         chain, block,
         &(struct core_change){.type = CORE_CHANGE_CSK_COMMITTED, .csk = {csk->generation, csk->commitment}});
-    chain->committed = chain_grow(chain->committed, chain->committed_len, &chain->committed_capacity,
+    chain->committed = array_grow(chain->committed, chain->committed_len, &chain->committed_capacity,
                                   sizeof(*chain->committed));
     chain->committed[chain->committed_len++] = *csk;
     return true;

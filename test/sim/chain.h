@@ -80,4 +80,7 @@ bool chain_is_live(const struct chain *chain, const struct bytes32 *member_id);
 bool chain_find(const struct chain *chain, uint64_t block, const struct address *contract,
                 struct core_record *out);
 
+/* Makes room for one more element of an array of `len`, which is then the caller's to free. */
+void *array_grow(void *array, size_t len, size_t *capacity, size_t size);
+
 #endif

@@ -80,7 +80,7 @@ static void mail_number(struct world *world, uint32_t first)
         mail->place = mail_place(world, &mail->to, i, UINT64_MAX);
         core_inbox_extend(&mail->place, &message);
         world->places =
-            world_grow(world->places, world->places_len, &world->places_capacity, sizeof(*world->places));
+            array_grow(world->places, world->places_len, &world->places_capacity, sizeof(*world->places));
         world->places[world->places_len++] = (struct sim_place){.to = mail->to, .place = mail->place};
     }
 }
@@ -94,7 +94,7 @@ void mail_land(struct world *world, uint32_t n, const struct sim_mail *mail)
     for (uint32_t i = 0; mail->is_endpoint && i < world->mails_len; i++)
         if (world->mails[i].is_endpoint && mail_is_of(&world->mails[i], &mail->from, &mail->to))
             world_fail(world, n, "pays twice to tell a member its endpoint");
-    world->mails = world_grow(world->mails, world->mails_len, &world->mails_capacity, sizeof(*world->mails));
+    world->mails = array_grow(world->mails, world->mails_len, &world->mails_capacity, sizeof(*world->mails));
     world->mails[world->mails_len] = *mail;
     world->mails[world->mails_len++].block = world_block(world);
     mail_number(world, world->mails_len - 1);

@@ -47,7 +47,7 @@ static void net_tell(struct world *world, uint32_t node, const struct sim_peer *
 static uint32_t net_new_stream(struct world *world, uint32_t dialer, uint32_t acceptor)
 {
     world->streams =
-        world_grow(world->streams, world->streams_len, &world->streams_capacity, sizeof(*world->streams));
+        array_grow(world->streams, world->streams_len, &world->streams_capacity, sizeof(*world->streams));
     world->streams[world->streams_len++] = (struct sim_stream){.ends = {dialer, acceptor}, .open = true};
     return world->streams_len;
 }

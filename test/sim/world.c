@@ -202,17 +202,6 @@ uint32_t world_node_at(const struct world *world, uint32_t mesh_ip)
     return n < world->nodes_len ? n : SIM_NOBODY;
 }
 
-void *world_grow(void *array, uint32_t len, uint32_t *capacity, size_t size)
-{
-    if (len < *capacity)
-        return array;
-    *capacity = *capacity == 0 ? 64 : 2 * *capacity;
-    array = reallocarray(array, *capacity, size);
-    if (!array)
-        abort();
-    return array;
-}
-
 static void *world_alloc(size_t count, size_t size)
 {
     void *memory = calloc(count, size);

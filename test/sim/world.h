@@ -238,7 +238,7 @@ struct world {
     uint32_t rows_max;          /* registry indexes a run can use */
     struct sim_stream *streams; /* stream n is at n - 1 */
     uint32_t streams_len;
-    uint32_t streams_capacity;
+    size_t streams_capacity;
     uint64_t *partitions; /* by pair of nodes: dials fail until then */
     uint64_t gateway_down_ms;
     uint64_t dials_second;
@@ -248,10 +248,10 @@ struct world {
     uint32_t ops;
     struct sim_mail *mails; /* in the order of the chain */
     uint32_t mails_len;
-    uint32_t mails_capacity;
+    size_t mails_capacity;
     struct sim_place *places; /* all inboxes, at all times */
     uint32_t places_len;
-    uint32_t places_capacity;
+    size_t places_capacity;
     uint32_t well;         /* nodes that are */
     uint32_t removed;      /* nodes that were removed */
     uint32_t ghosts;       /* members that were registered without a node */
@@ -278,8 +278,6 @@ void world_say(const struct world *world, uint32_t node, const char *format, ...
     __attribute__((format(printf, 3, 4)));
 bool world_quiet(const struct world *world);
 
-/* Makes room for one more element of an array. */
-void *world_grow(void *array, uint32_t len, uint32_t *capacity, size_t size);
 bool world_chance(struct world *world, uint32_t percent);
 uint64_t world_latency(struct world *world);
 uint64_t world_block(const struct world *world);

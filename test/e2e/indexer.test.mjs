@@ -7,8 +7,7 @@ import { contractAbi, sendAll } from "../devnet/lib/deploy.mjs";
 import { indexerHealth, indexerMetric } from "../devnet/lib/indexer.mjs";
 import { waitFor } from "../devnet/lib/run.mjs";
 import { startService, stopService } from "../devnet/lib/services.mjs";
-import { RPC_URL } from "../devnet/lib/topology.mjs";
-import { jsonRpc } from "../devnet/lib/world.mjs";
+import { headBlock, undoFrom } from "./lib/blocks.mjs";
 import { awaitAllTold } from "./lib/envelopes.mjs";
 import { cluster, deployment, instance, nodes } from "./lib/mesh.mjs";
 import { allowCodes, askAll, awaitCaughtUp, pushesGrewBy, subscriptions } from "./lib/subscriptions.mjs";
@@ -29,8 +28,9 @@ test("indexer: every node is subscribed to the indexer that the registry names",
 
 test("indexer: an event reaches every node once, and each node's own RPC confirms it", async () => {
   await awaitAllTold(); // envelopes of a young mesh are pushed too
+  const head = await headBlock();
   await waitFor("the last of them", async () =>
-    (await askAll("status")).every(({ messages_received: received }) => received >= nodes().length - 1));
+    (await subscriptions()).every(({ checkpoint_block: block }) => block >= head), { timeoutMs: 60_000 });
   const before = await subscriptions();
   await allowCodes(1);
   await pushesGrewBy(before, 1);
@@ -62,11 +62,11 @@ test("indexer: a reorganisation of depth 5 ends with every node's view equal to 
   const allAt = (wanted) => waitFor(`all nodes at version ${wanted}`, async () =>
     (await registryVersions()).every((found) => found === wanted), { timeoutMs: 60_000 });
   const [before, retracted] = [await version(), await indexerMetric(instance, "retracted_blocks_total")];
-  await sendAll(instance, [{
+  const [{ blockNumber }] = await sendAll(instance, [{
     to: cluster, data: encodeFunctionData({ abi: contractAbi("AttestFacet"), functionName: "rotateCsk" }),
   }]);
   await allAt(before + 1);
-  await jsonRpc(instance, RPC_URL, "anvil_reorg", [5, []]);
+  await undoFrom(Number(blockNumber), 5);
   await waitFor("the chain to forget it", async () => (await version()) === before);
   await allAt(before);
   await waitFor("the retraction", async () => (await indexerMetric(instance, "retracted_blocks_total")) >= retracted + 5);

@@ -14,6 +14,7 @@ import { waitFor } from "../devnet/lib/run.mjs";
 import { RPC_URL, WORLD, WORLD_ADDRESS } from "../devnet/lib/topology.mjs";
 import { awaitHealthy } from "../devnet/lib/up.mjs";
 import { jsonRpc } from "../devnet/lib/world.mjs";
+import { undoFrom } from "./lib/blocks.mjs";
 import { recordOf, registry, wgPeers } from "./lib/checks.mjs";
 import { cluster, deployment, instance, nodes } from "./lib/mesh.mjs";
 import { openSpare } from "./lib/spare.mjs";
@@ -89,10 +90,7 @@ test("intake: a new member costs its events and its own page, in ranges that the
 test("intake: a member whose registration a reorganisation undoes leaves every device", async () => {
   const members = async () => (await registry(instance, cluster)).length;
   const [before, pages] = [await members(), pagesRead()];
-  const head = Number(await jsonRpc(instance, RPC_URL, "eth_blockNumber"));
-  const depth = head - Number(witness.receipt.receipt.blockNumber) + 1;
-  assert.ok(depth <= 32, `the registration is ${depth} blocks deep`);
-  await jsonRpc(instance, RPC_URL, "anvil_reorg", [depth, []]);
+  await undoFrom(Number(witness.receipt.receipt.blockNumber));
   await waitFor("the chain to forget it", async () => (await members()) === before - 1);
   await awaitAgreement();
   assert.equal(pagesRead(), pages, "events alone told of it");

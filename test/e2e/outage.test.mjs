@@ -10,9 +10,8 @@ import { after, before, test } from "node:test";
 import { meshctl, startNode, stopNode } from "../devnet/lib/node.mjs";
 import { waitFor } from "../devnet/lib/run.mjs";
 import { freezeService, startService, stopService, thawService } from "../devnet/lib/services.mjs";
-import { RPC_URL } from "../devnet/lib/topology.mjs";
 import { awaitHealthy } from "../devnet/lib/up.mjs";
-import { jsonRpc } from "../devnet/lib/world.mjs";
+import { undoFrom } from "./lib/blocks.mjs";
 import {
   assertAllPing,
   assertDeviceAgrees,
@@ -159,8 +158,7 @@ test("outage: an endpoint that a reorganisation undid is told again, once", asyn
   await addNode(instance, deployment, originator);
   await awaitHealthy(instance, nodes(), HEALED);
   const told = await awaitAllTold();
-  const head = Number(await jsonRpc(instance, RPC_URL, "eth_blockNumber"));
-  await jsonRpc(instance, RPC_URL, "anvil_reorg", [head - (await lastEndpointBlock()) + 1, []]);
+  await undoFrom(await lastEndpointBlock());
   assert.notDeepEqual(await countEndpoints(), told, "the reorganisation undid none");
   assert.deepEqual(await awaitAllTold(HEALED), told);
 });

@@ -72,6 +72,10 @@ static enum core_link_state status_link(const struct row *row)
 
 uint32_t core_find_member(const struct core *core, const struct bytes32 *member_id)
 {
+    const uint32_t live = members_find(&core->members, member_id);
+
+    if (live != CORE_NO_INDEX)
+        return live;
     for (uint32_t i = 0; i < core->members.count; i++)
         if (bytes32_equal(&core->members.rows[i].record.member_id, member_id))
             return i;

@@ -13,6 +13,7 @@ import { cluster, deployment, instance, nodes } from "./lib/mesh.mjs";
 import { allowCodes, askAll, awaitCaughtUp, pushesGrewBy, subscriptions } from "./lib/subscriptions.mjs";
 import { readCluster } from "./lib/witness.mjs";
 
+const DEPTH = 5;
 const registryVersions = async () => (await askAll("status")).map(({ registry_version: version }) => version);
 
 test("indexer: every node is subscribed to the indexer that the registry names", async () => {
@@ -56,20 +57,23 @@ test("indexer: killed while it pushes and started again, it loses and repeats no
   });
 });
 
-test("indexer: a reorganisation of depth 5 ends with every node's view equal to the chain", async () => {
+test(`indexer: a reorganisation of depth ${DEPTH} ends with every node's view equal to the chain`, async () => {
   const memberId = (await readCluster(instance, cluster, "membersPage", [0n, 1n]))[0][0].memberId;
   const version = async () => Number((await readCluster(instance, cluster, "nodeState", [memberId]))[0]);
-  const allAt = (wanted) => waitFor(`all nodes at version ${wanted}`, async () =>
-    (await registryVersions()).every((found) => found === wanted), { timeoutMs: 60_000 });
+  const all = (what, holds) => waitFor(`all nodes to ${what}`, async () => (await registryVersions()).every(holds), {
+    timeoutMs: 60_000,
+  });
   const [before, retracted] = [await version(), await indexerMetric(instance, "retracted_blocks_total")];
   const [{ blockNumber }] = await sendAll(instance, [{
     to: cluster, data: encodeFunctionData({ abi: contractAbi("AttestFacet"), functionName: "rotateCsk" }),
   }]);
-  await allAt(before + 1);
-  await undoFrom(Number(blockNumber), 5);
+  await all("see it", (found) => found > before);
+  const last = Number(blockNumber) + DEPTH - 1;
+  await waitFor(`the indexer to have block ${last}`, async () => (await indexerHealth(instance)).block >= last);
+  await undoFrom(Number(blockNumber));
   await waitFor("the chain to forget it", async () => (await version()) === before);
-  await allAt(before);
-  await waitFor("the retraction", async () => (await indexerMetric(instance, "retracted_blocks_total")) >= retracted + 5);
+  await all("forget it", (found) => found === before);
+  await waitFor("the retraction", async () => (await indexerMetric(instance, "retracted_blocks_total")) >= retracted + DEPTH);
   await awaitCaughtUp();
   (await subscriptions()).forEach(({ alarms }) => assert.equal(alarms, 0));
 });

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/transport/ktls.h"
+
 /* Wide, because the peer's clock is not ours to judge; nobody reads it anyway. */
 #define CERTIFICATE_PAST_S (-24 * 3600L)
 #define CERTIFICATE_LIFE_S (20L * 365 * 24 * 3600)
@@ -110,6 +112,10 @@ int tls_init(struct tls *tls, struct am_err *err)
         tls_fail(err, "the ingress certificate can not be made");
     } else {
         context_keep_tickets(tls->client);
+        if (ktls_is_available()) {
+            ktls_prepare(tls->server);
+            ktls_prepare(tls->client);
+        }
         return 0;
     }
     tls_clear(tls);

@@ -22,6 +22,7 @@ import { cluster, instance, nodes, recordFigure } from "../e2e/lib/mesh.mjs";
 import { accountNonce } from "../e2e/lib/witness.mjs";
 
 const DEVICE_CHECK_MS = 600_000; // an emulated processor
+const UNIT_TESTS_MS = 400_000;
 const SEEN_MS = 90_000;
 const DEAD_MS = 5_000;
 const PINGS = 60; // one a second: for longer than the agent needs to come back
@@ -34,12 +35,28 @@ test("kernel: the reconciler drives a kernel device", async () => {
   assert.doesNotMatch(report, /^FAILED/m);
 });
 
+test("kernel: the transport does what it does elsewhere, with kernel TLS", async () => {
+  const command = ["test_transport", "-j1", "--filter", "@(tls|transport)/*"];
+  const report = await runInNode(instance, nodes()[0], ["sh", "-c", '"$@" 2>&1', "sh", ...command], {
+    timeoutMs: UNIT_TESTS_MS,
+  });
+  assert.match(report, /Failing: 0 \| Crashing: 0/);
+  assert.doesNotMatch(report, /SKIP/);
+});
+
 for (const node of nodes()) {
   test(`kernel: the device of ${node.name} is the kernel's`, async () => {
     assert.match(await runInNode(instance, node, ["uname", "-v"]), /Debian/);
     assert.match(await runInNode(instance, node, ["ip", "-d", "link", "show", INTERFACE]), /^ {4}wireguard/m);
   });
 }
+
+test("kernel: the kernel encrypts what the guests send each other", async () => {
+  for (const node of nodes()) {
+    const [, streams] = /^TlsCurrTxSw\s+(\d+)$/m.exec(await runInNode(instance, node, ["cat", "/proc/net/tls_stat"]));
+    assert.ok(Number(streams) > 0, `${node.name}: ${streams} streams`);
+  }
+});
 
 async function assertIsMesh(members) {
   for (const node of members) await assertDeviceAgrees(instance, cluster, node);

@@ -180,7 +180,7 @@ Test(tls, what_the_kernel_encrypts_openssl_reads)
     struct tls server = tls_new();
     struct tls client = tls_new();
     struct tls_ticket ticket = {0};
-    for (unsigned resumed = 0; resumed < 2; resumed++) {
+    for (int resumed = 0; resumed < 2; resumed++) {
         struct link link;
         link_handshake(&link, &server, &client, &ticket);
         cr_assert_eq(SSL_session_reused(link.client), resumed);

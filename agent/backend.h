@@ -10,12 +10,9 @@
 static inline enum wg_backend_kind backend_kind(enum config_backend backend)
 {
     switch (backend) {
-    case CONFIG_BACKEND_KERNEL:
-        return WG_BACKEND_KERNEL;
-    case CONFIG_BACKEND_USERSPACE:
-        return WG_BACKEND_USERSPACE;
-    case CONFIG_BACKEND_AUTO:
-        return WG_BACKEND_AUTO;
+    case CONFIG_BACKEND_KERNEL: return WG_BACKEND_KERNEL;
+    case CONFIG_BACKEND_USERSPACE: return WG_BACKEND_USERSPACE;
+    case CONFIG_BACKEND_AUTO: return WG_BACKEND_AUTO;
     }
     abort();
 }

@@ -100,18 +100,10 @@ static void line_add_value(struct line *line, enum log_format format, const stru
 {
     char digits[2 * BYTES_TAKEN_MAX + 3] = "0x";
     switch (field->kind) {
-    case LOG_KIND_TEXT:
-        line_add_text(line, format, field->text);
-        break;
-    case LOG_KIND_INT:
-        line_print(line, "%" PRId64, field->number);
-        break;
-    case LOG_KIND_UINT:
-        line_print(line, "%" PRIu64, field->count);
-        break;
-    case LOG_KIND_BOOL:
-        line_print(line, "%s", field->flag ? "true" : "false");
-        break;
+    case LOG_KIND_TEXT: line_add_text(line, format, field->text); break;
+    case LOG_KIND_INT: line_print(line, "%" PRId64, field->number); break;
+    case LOG_KIND_UINT: line_print(line, "%" PRIu64, field->count); break;
+    case LOG_KIND_BOOL: line_print(line, "%s", field->flag ? "true" : "false"); break;
     case LOG_KIND_BYTES:
         hex_encode(field->bytes, field->bytes_len < BYTES_TAKEN_MAX ? field->bytes_len : BYTES_TAKEN_MAX,
                    digits + 2);

@@ -108,20 +108,11 @@ int main(int argc, char **argv)
     bool check_only = false;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
-        case 'c':
-            path = optarg;
-            break;
-        case 'n':
-            check_only = true;
-            break;
-        case 'h':
-            print_help();
-            return EXIT_SUCCESS;
-        case 'v':
-            printf("cluster-mesh-agent %s\n", ATTESTMESH_VERSION);
-            return EXIT_SUCCESS;
-        default:
-            return EX_USAGE;
+        case 'c': path = optarg; break;
+        case 'n': check_only = true; break;
+        case 'h': print_help(); return EXIT_SUCCESS;
+        case 'v': printf("cluster-mesh-agent %s\n", ATTESTMESH_VERSION); return EXIT_SUCCESS;
+        default: return EX_USAGE;
         }
     }
     if (optind != argc) {

@@ -144,12 +144,9 @@ static void on_answer(void *user, const struct rpc_result *result)
 static struct rpc *service_of(const struct sponsoring *s, const struct sponsor_step *step)
 {
     switch (step->service) {
-    case SPONSOR_BUNDLER:
-        return s->services->bundler;
-    case SPONSOR_NODE:
-        return s->services->node;
-    default:
-        return s->current->rpc;
+    case SPONSOR_BUNDLER: return s->services->bundler;
+    case SPONSOR_NODE: return s->services->node;
+    default: return s->current->rpc;
     }
 }
 

@@ -27,23 +27,16 @@ static void take_subject(const struct eth_log *log, struct store_log *out)
         out->subject = event.registered.member_id;
         out->key = event.registered.keys.ed25519;
         break;
-    case CLUSTER_EVENT_MEMBER_REMOVED:
-        out->subject = event.removed;
-        break;
+    case CLUSTER_EVENT_MEMBER_REMOVED: out->subject = event.removed; break;
     case CLUSTER_EVENT_ED25519_KEY_PUBLISHED:
         out->subject = event.key_published.member_id;
         out->key = event.key_published.key;
         break;
-    case CLUSTER_EVENT_WG_KEY_PUBLISHED:
-        out->subject = event.key_published.member_id;
-        break;
-    case CLUSTER_EVENT_MESSAGE_SENT:
-        out->subject = event.message.recipient;
-        break;
+    case CLUSTER_EVENT_WG_KEY_PUBLISHED: out->subject = event.key_published.member_id; break;
+    case CLUSTER_EVENT_MESSAGE_SENT: out->subject = event.message.recipient; break;
     case CLUSTER_EVENT_CSK_COMMITMENT_SET:
     case CLUSTER_EVENT_CSK_ROTATION_STARTED:
-    case CLUSTER_EVENT_OTHER:
-        break;
+    case CLUSTER_EVENT_OTHER: break;
     }
 }
 

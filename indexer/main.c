@@ -112,17 +112,10 @@ int main(int argc, char **argv)
     bool check_only = false;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
-        case 'n':
-            check_only = true;
-            break;
-        case 'h':
-            print_help();
-            return EXIT_SUCCESS;
-        case 'v':
-            printf("attestmesh-indexer %s\n", ATTESTMESH_VERSION);
-            return EXIT_SUCCESS;
-        default:
-            return EX_USAGE;
+        case 'n': check_only = true; break;
+        case 'h': print_help(); return EXIT_SUCCESS;
+        case 'v': printf("attestmesh-indexer %s\n", ATTESTMESH_VERSION); return EXIT_SUCCESS;
+        default: return EX_USAGE;
         }
     }
     if (optind != argc) {

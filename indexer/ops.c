@@ -20,14 +20,10 @@ struct ops {
 static const char *registry_name(enum ops_registry registry)
 {
     switch (registry) {
-    case OPS_REGISTRY_NONE:
-        return "none";
-    case OPS_REGISTRY_UNKNOWN:
-        return "unknown";
-    case OPS_REGISTRY_MATCH:
-        return "match";
-    case OPS_REGISTRY_MISMATCH:
-        return "mismatch";
+    case OPS_REGISTRY_NONE: return "none";
+    case OPS_REGISTRY_UNKNOWN: return "unknown";
+    case OPS_REGISTRY_MATCH: return "match";
+    case OPS_REGISTRY_MISMATCH: return "mismatch";
     }
     abort();
 }

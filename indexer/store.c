@@ -385,11 +385,8 @@ static void take_membership(sqlite3_stmt *read, struct store_member *out)
         out->registered = true;
         out->registered_block = take_u64(read, 1);
         break;
-    case indexer_EventKind_EVENT_MEMBER_REMOVED:
-        out->removed = true;
-        return;
-    default:
-        break;
+    case indexer_EventKind_EVENT_MEMBER_REMOVED: out->removed = true; return;
+    default: break;
     }
     take_bytes(read, 2, out->key.b, sizeof(out->key.b));
 }

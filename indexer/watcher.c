@@ -259,18 +259,10 @@ void watcher_next(struct watcher *watcher, uint64_t now_ms, struct watcher_ask *
         return;
     }
     switch (watcher->state) {
-    case STATE_HEAD:
-        ask_header(ask, WATCHER_LATEST);
-        break;
-    case STATE_CHECK_TIP:
-        ask_header(ask, watcher->tip.number);
-        break;
-    case STATE_NEXT:
-        ask_header(ask, watcher->tip.number + 1);
-        break;
-    case STATE_RANGE_END:
-        ask_header(ask, range_end(watcher));
-        break;
+    case STATE_HEAD: ask_header(ask, WATCHER_LATEST); break;
+    case STATE_CHECK_TIP: ask_header(ask, watcher->tip.number); break;
+    case STATE_NEXT: ask_header(ask, watcher->tip.number + 1); break;
+    case STATE_RANGE_END: ask_header(ask, range_end(watcher)); break;
     case STATE_FACTORIES:
     case STATE_CLUSTERS:
         *ask = (struct watcher_ask){

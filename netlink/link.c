@@ -432,22 +432,18 @@ int link_apply(struct link_socket *s, int ifindex, const struct wg_edit *edit, s
     forget_error(s);
     switch (edit->kind) {
     case WG_EDIT_SET_MTU:
-    case WG_EDIT_SET_UP:
-        return check(s, change_link(s, ifindex, edit), err);
+    case WG_EDIT_SET_UP: return check(s, change_link(s, ifindex, edit), err);
     case WG_EDIT_ADD_ADDRESS:
-    case WG_EDIT_REMOVE_ADDRESS:
-        return check(s, change_address(s, ifindex, edit), err);
+    case WG_EDIT_REMOVE_ADDRESS: return check(s, change_address(s, ifindex, edit), err);
     case WG_EDIT_ADD_ROUTE:
     case WG_EDIT_SET_ROUTE_MTU:
-    case WG_EDIT_REMOVE_ROUTE:
-        return check(s, change_route(s, ifindex, edit), err);
+    case WG_EDIT_REMOVE_ROUTE: return check(s, change_route(s, ifindex, edit), err);
     case WG_EDIT_CREATE_DEVICE:
     case WG_EDIT_SET_PRIVATE_KEY:
     case WG_EDIT_SET_LISTEN_PORT:
     case WG_EDIT_CLEAR_FWMARK:
     case WG_EDIT_REMOVE_PEER:
-    case WG_EDIT_SET_PEER:
-        break;
+    case WG_EDIT_SET_PEER: break;
     }
     return am_fail(err, -EINVAL, "not an edit of the link");
 }

@@ -43,12 +43,9 @@ void nlerr_read_sentence(const struct nlmsghdr *message, char out[NLERR_SENTENCE
 static const char *hint(int code)
 {
     switch (-code) {
-    case EPERM:
-        return " (needs CAP_NET_ADMIN)";
-    case EOPNOTSUPP:
-        return " (this kernel does not support it)";
-    default:
-        return "";
+    case EPERM: return " (needs CAP_NET_ADMIN)";
+    case EOPNOTSUPP: return " (this kernel does not support it)";
+    default: return "";
     }
 }
 

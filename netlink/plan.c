@@ -393,42 +393,24 @@ const char *wg_edit_text(const struct wg_edit *edit, char out[WG_EDIT_TEXT_SIZE]
     char key[WG_KEY_TEXT_SIZE], prefix[WG_PREFIX_TEXT_SIZE];
     const char *verb = "", *object = "";
     switch (edit->kind) {
-    case WG_EDIT_CREATE_DEVICE:
-        verb = "create the device";
-        break;
-    case WG_EDIT_SET_PRIVATE_KEY:
-        verb = "set the private key";
-        break;
+    case WG_EDIT_CREATE_DEVICE: verb = "create the device"; break;
+    case WG_EDIT_SET_PRIVATE_KEY: verb = "set the private key"; break;
     case WG_EDIT_SET_LISTEN_PORT:
         snprintf(out, WG_EDIT_TEXT_SIZE, "set listen port %u", edit->number);
         return out;
-    case WG_EDIT_CLEAR_FWMARK:
-        verb = "clear the firewall mark";
-        break;
-    case WG_EDIT_REMOVE_PEER:
-        verb = "remove peer ", object = wg_key_text(edit->pubkey, key);
-        break;
-    case WG_EDIT_SET_PEER:
-        verb = "set peer ", object = wg_key_text(&edit->peer->pubkey, key);
-        break;
-    case WG_EDIT_SET_MTU:
-        snprintf(out, WG_EDIT_TEXT_SIZE, "set mtu %u", edit->number);
-        return out;
+    case WG_EDIT_CLEAR_FWMARK: verb = "clear the firewall mark"; break;
+    case WG_EDIT_REMOVE_PEER: verb = "remove peer ", object = wg_key_text(edit->pubkey, key); break;
+    case WG_EDIT_SET_PEER: verb = "set peer ", object = wg_key_text(&edit->peer->pubkey, key); break;
+    case WG_EDIT_SET_MTU: snprintf(out, WG_EDIT_TEXT_SIZE, "set mtu %u", edit->number); return out;
     case WG_EDIT_REMOVE_ADDRESS:
         verb = "remove address ", object = wg_prefix_text(edit->prefix, prefix);
         break;
-    case WG_EDIT_ADD_ADDRESS:
-        verb = "add address ", object = wg_prefix_text(edit->prefix, prefix);
-        break;
-    case WG_EDIT_SET_UP:
-        verb = "bring the link up";
-        break;
+    case WG_EDIT_ADD_ADDRESS: verb = "add address ", object = wg_prefix_text(edit->prefix, prefix); break;
+    case WG_EDIT_SET_UP: verb = "bring the link up"; break;
     case WG_EDIT_REMOVE_ROUTE:
         verb = "remove route ", object = wg_prefix_text(&edit->route->prefix, prefix);
         break;
-    case WG_EDIT_ADD_ROUTE:
-        verb = "add route ", object = wg_prefix_text(&edit->route->prefix, prefix);
-        break;
+    case WG_EDIT_ADD_ROUTE: verb = "add route ", object = wg_prefix_text(&edit->route->prefix, prefix); break;
     case WG_EDIT_SET_ROUTE_MTU:
         snprintf(out, WG_EDIT_TEXT_SIZE, "set mtu %u of route %s", edit->route->mtu,
                  wg_prefix_text(&edit->route->prefix, prefix));

@@ -77,22 +77,14 @@ static void put_peer(struct text *text, const struct wg_edit *edit)
 static void put_edit(struct text *text, const struct wg_edit *edit)
 {
     switch (edit->kind) {
-    case WG_EDIT_SET_PRIVATE_KEY:
-        put_key(text, "private_key", edit->private_key->b);
-        return;
-    case WG_EDIT_SET_LISTEN_PORT:
-        put(text, "listen_port=%u\n", edit->number);
-        return;
-    case WG_EDIT_CLEAR_FWMARK:
-        put(text, "fwmark=0\n");
-        return;
+    case WG_EDIT_SET_PRIVATE_KEY: put_key(text, "private_key", edit->private_key->b); return;
+    case WG_EDIT_SET_LISTEN_PORT: put(text, "listen_port=%u\n", edit->number); return;
+    case WG_EDIT_CLEAR_FWMARK: put(text, "fwmark=0\n"); return;
     case WG_EDIT_REMOVE_PEER:
         put_key(text, "public_key", edit->pubkey->b);
         put(text, "remove=true\n");
         return;
-    case WG_EDIT_SET_PEER:
-        put_peer(text, edit);
-        return;
+    case WG_EDIT_SET_PEER: put_peer(text, edit); return;
     case WG_EDIT_CREATE_DEVICE:
     case WG_EDIT_SET_MTU:
     case WG_EDIT_REMOVE_ADDRESS:
@@ -100,8 +92,7 @@ static void put_edit(struct text *text, const struct wg_edit *edit)
     case WG_EDIT_SET_UP:
     case WG_EDIT_REMOVE_ROUTE:
     case WG_EDIT_ADD_ROUTE:
-    case WG_EDIT_SET_ROUTE_MTU:
-        break;
+    case WG_EDIT_SET_ROUTE_MTU: break;
     }
     text->full = true;
 }

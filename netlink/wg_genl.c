@@ -133,8 +133,7 @@ static bool put_device_edit(struct nlmsghdr *message, size_t capacity, const str
                                   edit->private_key->b);
     case WG_EDIT_SET_LISTEN_PORT:
         return mnl_attr_put_u16_check(message, capacity, WGDEVICE_A_LISTEN_PORT, (uint16_t)edit->number);
-    case WG_EDIT_CLEAR_FWMARK:
-        return mnl_attr_put_u32_check(message, capacity, WGDEVICE_A_FWMARK, 0);
+    case WG_EDIT_CLEAR_FWMARK: return mnl_attr_put_u32_check(message, capacity, WGDEVICE_A_FWMARK, 0);
     case WG_EDIT_CREATE_DEVICE:
     case WG_EDIT_REMOVE_PEER:
     case WG_EDIT_SET_PEER:
@@ -144,8 +143,7 @@ static bool put_device_edit(struct nlmsghdr *message, size_t capacity, const str
     case WG_EDIT_SET_UP:
     case WG_EDIT_REMOVE_ROUTE:
     case WG_EDIT_ADD_ROUTE:
-    case WG_EDIT_SET_ROUTE_MTU:
-        break;
+    case WG_EDIT_SET_ROUTE_MTU: break;
     }
     return false;
 }

@@ -31,17 +31,13 @@ static struct bytes32 change_hash(const struct core_change *change)
         words[6] = record->ed25519_pubkey;
         len = 7;
         break;
-    case CORE_CHANGE_REMOVED:
-        words[len++] = change->removed;
-        break;
+    case CORE_CHANGE_REMOVED: words[len++] = change->removed; break;
     case CORE_CHANGE_WG_KEY:
     case CORE_CHANGE_ED25519_KEY:
         words[len++] = change->key.member_id;
         words[len++] = change->key.pubkey;
         break;
-    case CORE_CHANGE_CSK_ROTATED:
-        be64_write(words[len++].b + WORD - 8, change->csk.generation);
-        break;
+    case CORE_CHANGE_CSK_ROTATED: be64_write(words[len++].b + WORD - 8, change->csk.generation); break;
     case CORE_CHANGE_CSK_COMMITTED:
         be64_write(words[len++].b + WORD - 8, change->csk.generation);
         words[len++] = change->csk.commitment;
@@ -70,22 +66,15 @@ struct core_chain_state change_apply(const struct core_chain_state *before, cons
     after.version++;
     after.head = change_extend(&before->head, after.version, change);
     switch (change->type) {
-    case CORE_CHANGE_REGISTERED:
-        after.members++;
-        break;
-    case CORE_CHANGE_REMOVED:
-        after.removed++;
-        break;
+    case CORE_CHANGE_REGISTERED: after.members++; break;
+    case CORE_CHANGE_REMOVED: after.removed++; break;
     case CORE_CHANGE_CSK_ROTATED:
         after.csk_generation = change->csk.generation;
         after.csk_commitment = (struct bytes32){0};
         break;
-    case CORE_CHANGE_CSK_COMMITTED:
-        after.csk_commitment = change->csk.commitment;
-        break;
+    case CORE_CHANGE_CSK_COMMITTED: after.csk_commitment = change->csk.commitment; break;
     case CORE_CHANGE_WG_KEY:
-    case CORE_CHANGE_ED25519_KEY:
-        break;
+    case CORE_CHANGE_ED25519_KEY: break;
     }
     return after;
 }

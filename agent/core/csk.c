@@ -156,18 +156,14 @@ void csk_failed(struct core *core, const struct core_csk_failure *failure)
         if (core->csk.work == CSK_LOADING)
             core->csk.work = CSK_REST;
         return;
-    case CORE_CSK_DERIVE:
-        csk_derive_failed(core, failure);
-        return;
+    case CORE_CSK_DERIVE: csk_derive_failed(core, failure); return;
     case CORE_CSK_COMMIT:
         if (!outbox_failed(core, OUTBOX_COMMIT_CSK))
             return;
         CORE_COPY_TEXT(core->csk.error, failure->text);
         registry_wake(core); /* it may have landed although its receipt was lost */
         return;
-    case CORE_CSK_PULL:
-        csk_pull_failed(core, failure);
-        return;
+    case CORE_CSK_PULL: csk_pull_failed(core, failure); return;
     }
 }
 

@@ -70,16 +70,12 @@ static struct core_record journal_changed(const struct core_record *before, cons
 static uint32_t journal_row(struct core *core, const struct core_change *change)
 {
     switch (change->type) {
-    case CORE_CHANGE_REGISTERED:
-        return core->members.count;
-    case CORE_CHANGE_REMOVED:
-        return members_find(&core->members, &change->removed);
+    case CORE_CHANGE_REGISTERED: return core->members.count;
+    case CORE_CHANGE_REMOVED: return members_find(&core->members, &change->removed);
     case CORE_CHANGE_WG_KEY:
-    case CORE_CHANGE_ED25519_KEY:
-        return members_find(&core->members, &change->key.member_id);
+    case CORE_CHANGE_ED25519_KEY: return members_find(&core->members, &change->key.member_id);
     case CORE_CHANGE_CSK_ROTATED:
-    case CORE_CHANGE_CSK_COMMITTED:
-        break;
+    case CORE_CHANGE_CSK_COMMITTED: break;
     }
     return CORE_NO_INDEX;
 }

@@ -215,14 +215,11 @@ void node_check_self(struct core *core)
 static uint32_t node_boot_ask(enum boot boot)
 {
     switch (boot) {
-    case BOOT_IDENTITY:
-        return ASK_READ_IDENTITY;
-    case BOOT_SELF:
-        return ASK_READ_SELF;
+    case BOOT_IDENTITY: return ASK_READ_IDENTITY;
+    case BOOT_SELF: return ASK_READ_SELF;
     case BOOT_IDLE:
     case BOOT_REGISTERING: /* the outbox */
-    case BOOT_DONE:
-        break;
+    case BOOT_DONE: break;
     }
     return 0;
 }

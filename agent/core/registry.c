@@ -276,16 +276,12 @@ void registry_changes(struct core *core, const struct core_changes *changes)
     if (core->registry.intake != INTAKE_CHANGES)
         return;
     switch (journal_follow(core, changes)) {
-    case JOURNAL_FOLLOWED:
-        registry_finish(core);
-        return;
+    case JOURNAL_FOLLOWED: registry_finish(core); return;
     case JOURNAL_ROLLED_BACK: /* rows that came back are taken in once the shell has let the old ones go */
         core->registry.rollbacks++;
         registry_read_target(core);
         return;
-    case JOURNAL_BROKEN:
-        registry_read_all(core);
-        return;
+    case JOURNAL_BROKEN: registry_read_all(core); return;
     }
 }
 

@@ -281,24 +281,12 @@ void status_reason(const struct core *core, char out[CORE_TEXT_MAX])
         snprintf(out, CORE_TEXT_MAX, "%s",
                  core->node.error[0] != '\0' ? core->node.error : "deriving keys, finding the cluster");
         return;
-    case CORE_PHASE_REGISTERING:
-        status_registering(core, out);
-        return;
-    case CORE_PHASE_WAITING_PEERS:
-        status_waiting(core, out);
-        return;
-    case CORE_PHASE_WG_CONFIGURING:
-        status_configuring(core, out);
-        return;
-    case CORE_PHASE_PULLING_CSK:
-        csk_reason(core, out);
-        return;
-    case CORE_PHASE_HEARTBEATING:
-        status_heartbeating(core, out);
-        return;
-    case CORE_PHASE_HEALTHY:
-        out[0] = '\0';
-        return;
+    case CORE_PHASE_REGISTERING: status_registering(core, out); return;
+    case CORE_PHASE_WAITING_PEERS: status_waiting(core, out); return;
+    case CORE_PHASE_WG_CONFIGURING: status_configuring(core, out); return;
+    case CORE_PHASE_PULLING_CSK: csk_reason(core, out); return;
+    case CORE_PHASE_HEARTBEATING: status_heartbeating(core, out); return;
+    case CORE_PHASE_HEALTHY: out[0] = '\0'; return;
     }
 }
 

@@ -149,15 +149,9 @@ static void on_sampled(void *user, enum sample_verdict verdict)
     struct subscription *subscription = user;
     subscription->sample = NULL;
     switch (verdict) {
-    case SAMPLE_CONFIRMED:
-        subscription->status.checked++;
-        return;
-    case SAMPLE_UNANSWERED:
-        subscription->status.unchecked++;
-        return;
-    case SAMPLE_DENIED:
-        distrust(subscription, "it pushed a log that our RPC does not have");
-        return;
+    case SAMPLE_CONFIRMED: subscription->status.checked++; return;
+    case SAMPLE_UNANSWERED: subscription->status.unchecked++; return;
+    case SAMPLE_DENIED: distrust(subscription, "it pushed a log that our RPC does not have"); return;
     }
 }
 

@@ -34,14 +34,10 @@ void finding_close(struct findings *findings, struct finding *finding, enum find
 static const char *state_name(enum finding_state state)
 {
     switch (state) {
-    case FINDING_OPEN:
-        break;
-    case FINDING_OK:
-        return "ok";
-    case FINDING_WARN:
-        return "warn";
-    case FINDING_FAIL:
-        return "FAIL";
+    case FINDING_OPEN: break;
+    case FINDING_OK: return "ok";
+    case FINDING_WARN: return "warn";
+    case FINDING_FAIL: return "FAIL";
     }
     return "";
 }

@@ -88,30 +88,14 @@ static void list_options(struct option out[OPTIONS_MAX + 1])
 static void take_option(struct invocation *invocation, int letter)
 {
     switch (letter) {
-    case 's':
-        invocation->socket = optarg;
-        break;
-    case 'C':
-        invocation->config = optarg;
-        break;
-    case 'j':
-        invocation->json = true;
-        break;
-    case 'f':
-        invocation->follow = true;
-        break;
-    case 'c':
-        invocation->check = true;
-        break;
-    case 'y':
-        invocation->yes = true;
-        break;
-    case 'm':
-        invocation->from = optarg;
-        break;
-    case 'k':
-        invocation->key = optarg;
-        break;
+    case 's': invocation->socket = optarg; break;
+    case 'C': invocation->config = optarg; break;
+    case 'j': invocation->json = true; break;
+    case 'f': invocation->follow = true; break;
+    case 'c': invocation->check = true; break;
+    case 'y': invocation->yes = true; break;
+    case 'm': invocation->from = optarg; break;
+    case 'k': invocation->key = optarg; break;
     }
 }
 

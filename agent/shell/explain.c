@@ -50,17 +50,13 @@ static bool begins(const struct name *name, const uint8_t *bytes, size_t len)
 static bool is_called(const struct core_member *member, const struct name *name)
 {
     switch (name->kind) {
-    case NAME_INDEX:
-        return member->index == name->number;
-    case NAME_IPV4:
-        return member->record.mesh_ip == name->number;
-    case NAME_IPV6:
-        return memcmp(member->mesh_ip6, name->ipv6, sizeof(name->ipv6)) == 0;
+    case NAME_INDEX: return member->index == name->number;
+    case NAME_IPV4: return member->record.mesh_ip == name->number;
+    case NAME_IPV6: return memcmp(member->mesh_ip6, name->ipv6, sizeof(name->ipv6)) == 0;
     case NAME_HEX:
         return begins(name, member->record.member_id.b, sizeof(member->record.member_id.b)) ||
                begins(name, member->record.member_contract.b, sizeof(member->record.member_contract.b));
-    case NAME_NONE:
-        break;
+    case NAME_NONE: break;
     }
     return false;
 }

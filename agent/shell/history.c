@@ -37,14 +37,10 @@ void history_begin(struct history *history, const char *purpose, const struct by
 static enum history_outcome outcome_of(const struct operation_result *result)
 {
     switch (result->code) {
-    case 0:
-        return HISTORY_INCLUDED;
-    case AM_EREVERT:
-        return HISTORY_REVERTED;
-    case AM_EDENIED:
-        return HISTORY_DENIED;
-    default:
-        return HISTORY_FAILED;
+    case 0: return HISTORY_INCLUDED;
+    case AM_EREVERT: return HISTORY_REVERTED;
+    case AM_EDENIED: return HISTORY_DENIED;
+    default: return HISTORY_FAILED;
     }
 }
 

@@ -71,12 +71,9 @@ static api_Error_Code accept_message(struct messaging *messaging, const struct c
     case 0:
         messaging->answer(messaging->user, &(struct core_event){.type = CORE_EVENT_MESSAGE_QUEUED});
         return api_Error_Code_UNSPECIFIED;
-    case -ENOBUFS:
-        return refuse(api_Error_Code_RESOURCE_EXHAUSTED, "too many messages wait already", text);
-    case -ENOMEM:
-        return refuse(api_Error_Code_RESOURCE_EXHAUSTED, "the agent is out of memory", text);
-    default:
-        return refuse(api_Error_Code_FAILED_PRECONDITION, "the recipient's X25519 key is not one", text);
+    case -ENOBUFS: return refuse(api_Error_Code_RESOURCE_EXHAUSTED, "too many messages wait already", text);
+    case -ENOMEM: return refuse(api_Error_Code_RESOURCE_EXHAUSTED, "the agent is out of memory", text);
+    default: return refuse(api_Error_Code_FAILED_PRECONDITION, "the recipient's X25519 key is not one", text);
     }
 }
 

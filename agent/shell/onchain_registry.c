@@ -211,9 +211,7 @@ static bool change_of_event(const struct cluster_event *event, struct core_chang
     case CLUSTER_EVENT_MEMBER_REMOVED:
         *out = (struct core_change){.type = CORE_CHANGE_REMOVED, .removed = event->removed};
         return true;
-    case CLUSTER_EVENT_WG_KEY_PUBLISHED:
-        *out = change_of_key(CORE_CHANGE_WG_KEY, event);
-        return true;
+    case CLUSTER_EVENT_WG_KEY_PUBLISHED: *out = change_of_key(CORE_CHANGE_WG_KEY, event); return true;
     case CLUSTER_EVENT_ED25519_KEY_PUBLISHED:
         *out = change_of_key(CORE_CHANGE_ED25519_KEY, event);
         return true;
@@ -224,8 +222,7 @@ static bool change_of_event(const struct cluster_event *event, struct core_chang
         *out = change_of_csk(CORE_CHANGE_CSK_ROTATED, event);
         return true;
     case CLUSTER_EVENT_MESSAGE_SENT:
-    case CLUSTER_EVENT_OTHER:
-        break;
+    case CLUSTER_EVENT_OTHER: break;
     }
     return false;
 }

@@ -73,16 +73,11 @@ bool frame_is_wireguard(const uint8_t *payload, size_t len)
     if (len < 4 || payload[1] || payload[2] || payload[3])
         return false;
     switch (payload[0]) {
-    case 1: /* handshake initiation */
-        return len == 148;
-    case 2: /* handshake response */
-        return len == 92;
-    case 3: /* cookie reply */
-        return len == 64;
-    case 4: /* transport data */
-        return len >= 32 && len <= FRAME_PAYLOAD_MAX;
-    default:
-        return false;
+    case 1: /* handshake initiation */ return len == 148;
+    case 2: /* handshake response */ return len == 92;
+    case 3: /* cookie reply */ return len == 64;
+    case 4: /* transport data */ return len >= 32 && len <= FRAME_PAYLOAD_MAX;
+    default: return false;
     }
 }
 

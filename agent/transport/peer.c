@@ -103,12 +103,8 @@ void peer_send(struct peer *peer, const uint8_t *data, size_t len, uint64_t wait
         counter_add(&counters->sent, 1);
         counter_add(&counters->sent_bytes, len);
         break;
-    case QUEUE_FULL:
-        counter_add(&counters->dropped_full, 1);
-        break;
-    case QUEUE_LATE:
-        counter_add(&counters->dropped_late, 1);
-        break;
+    case QUEUE_FULL: counter_add(&counters->dropped_full, 1); break;
+    case QUEUE_LATE: counter_add(&counters->dropped_late, 1); break;
     }
 }
 

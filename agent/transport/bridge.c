@@ -27,8 +27,8 @@
 #define BYTES_PER_BATCH ((size_t)64 * 1024) /* a stream's queue holds some of these */
 
 /* Wakes that follow each other faster than BUSY_WAKE_NS bring few datagrams each and cost most of the CPU
- * time of a moderate flow. Datagrams then wait for company, where there is enough of it not so long; those that
- * come one at a time never do. */
+ * time of a moderate flow. Datagrams then wait for company, where there is enough of it not so long; those
+ * that come one at a time never do. */
 #define BUSY_WAKE_NS 500000u
 #define GATHER_FEW_NS 260000
 #define GATHER_MANY_NS 150000

@@ -12,7 +12,6 @@
 
 #include "agent/transport/clock.h"
 #include "agent/transport/frame.h"
-#include "agent/transport/ktls.h"
 #include "agent/transport/preface.h"
 
 #define PREFACE_TIMEOUT_S 10
@@ -34,7 +33,6 @@ struct stream {
     enum stream_state state;
     int fd;
     SSL *ssl;     /* of an accepted stream: NULL until the first byte arrives */
-    bool sealed;  /* the kernel encrypts what is sent on the socket */
     bool sound;   /* TLS is established and has not failed, so that a goodbye can be sent */
     bool blocked; /* waits for the socket to become writable */
     bool unflushed;
@@ -88,33 +86,19 @@ static void stream_cork(const struct stream *stream, int on)
     (void)setsockopt(stream->fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
 }
 
-/* The number of bytes taken, or else what SSL_get_error says of OpenSSL. */
-static int stream_write(const struct stream *stream, const void *data, size_t len, int *error)
-{
-    int written;
-    errno = 0;
-    if (stream->sealed) {
-        written = (int)send(stream->fd, data, len, MSG_NOSIGNAL);
-        *error = errno == EAGAIN || errno == EINTR ? SSL_ERROR_WANT_WRITE : SSL_ERROR_SYSCALL;
-    } else {
-        ERR_clear_error();
-        written = SSL_write(stream->ssl, data, (int)len);
-        *error = written > 0 ? SSL_ERROR_NONE : SSL_get_error(stream->ssl, written);
-    }
-    return written;
-}
-
 /* Writes until no more than `keep` bytes wait or the socket is full. */
 static int stream_write_records(struct stream *stream, size_t keep, struct am_err *err)
 {
     while (!stream->blocked && queue_len(&stream->queue) > keep) {
-        int error;
+        ERR_clear_error();
+        errno = 0;
         const size_t len = queue_commit(&stream->queue);
-        const int written = stream_write(stream, queue_head(&stream->queue), len, &error);
+        const int written = SSL_write(stream->ssl, queue_head(&stream->queue), (int)len);
         if (written > 0) {
             queue_consume(&stream->queue, (size_t)written);
             continue;
         }
+        const int error = SSL_get_error(stream->ssl, written);
         if (error == SSL_ERROR_WANT_READ)
             return 0; /* tried again when bytes arrive */
         if (error != SSL_ERROR_WANT_WRITE) {
@@ -261,7 +245,6 @@ static int stream_begin_preface(struct stream *stream, struct am_err *err)
     if (SSL_export_keying_material(stream->ssl, stream->exporter, sizeof(stream->exporter), label,
                                    sizeof(label) - 1, NULL, 0, 0) != 1)
         return stream_fail_tls(SSL_ERROR_SSL, "TLS exporter", err);
-    stream->sealed = ktls_hand_over(stream->ssl);
     return stream->direction == TRANSPORT_DIALED ? stream_send_preface(stream, err) : 0;
 }
 

@@ -1,6 +1,8 @@
 #include "agent/transport/tls.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
@@ -8,8 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "agent/transport/ktls.h"
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* Wide, because the peer's clock is not ours to judge; nobody reads it anyway. */
 #define CERTIFICATE_PAST_S (-24 * 3600L)
@@ -28,6 +30,20 @@ static int tls_fail(struct am_err *err, const char *what)
  * as the context: a leg that does not protect needs no fresher one. */
 #define TICKET_LIFE_S (24 * 3600L)
 
+/* Asks once: OpenSSL asks for each connection, and the kernel looks for a module that it does not have each
+ * time. */
+static bool kernel_has_tls(void)
+{
+    static const char name[] = "tls";
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    /* A kernel that has it misses the connection. */
+    const bool has = setsockopt(fd, IPPROTO_TCP, TCP_ULP, name, sizeof(name)) == 0 || errno == ENOTCONN;
+    close(fd);
+    return has;
+}
+
 /* Idle sessions give their buffers back. */
 static SSL_CTX *context_new(const SSL_METHOD *method)
 {
@@ -36,6 +52,8 @@ static SSL_CTX *context_new(const SSL_METHOD *method)
         return NULL;
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                   SSL_MODE_RELEASE_BUFFERS);
+    if (kernel_has_tls())
+        SSL_CTX_set_options(context, SSL_OP_ENABLE_KTLS);
     SSL_CTX_set_read_ahead(context, 1);
     SSL_CTX_set_default_read_buffer_len(context, READ_AHEAD_SIZE);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
@@ -112,10 +130,6 @@ int tls_init(struct tls *tls, struct am_err *err)
         tls_fail(err, "the ingress certificate can not be made");
     } else {
         context_keep_tickets(tls->client);
-        if (ktls_is_available()) {
-            ktls_prepare(tls->server);
-            ktls_prepare(tls->client);
-        }
         return 0;
     }
     tls_clear(tls);

@@ -40,8 +40,7 @@ test("kernel: the transport does what it does elsewhere, with kernel TLS", async
   const report = await runInNode(instance, nodes()[0], ["sh", "-c", '"$@" 2>&1', "sh", ...command], {
     timeoutMs: UNIT_TESTS_MS,
   });
-  assert.match(report, /Failing: 0 \| Crashing: 0/);
-  assert.doesNotMatch(report, /SKIP/);
+  assert.match(report, /Passing: [1-9]\d* \| Failing: 0 \| Crashing: 0/);
 });
 
 for (const node of nodes()) {

@@ -150,7 +150,7 @@ test("message: a reorganisation that undoes a message is told, and what comes af
   await send(alice, bob, "undone");
   const [undone] = await follower.take(1);
   assert.equal(undone.text, "undone");
-  await undoFrom(blockOf(undone.cursor), 5);
+  await undoFrom(blockOf(undone.cursor));
   const told = await follower.event("rolled back");
   assert.ok(blockOf(told.cursor) <= blockOf(last));
   await send(alice, bob, "after it");

@@ -8,6 +8,7 @@ import { awaitDaemon, daemonPid, signalDaemon, startDaemon, stopDaemon } from ".
 import { BUILD, ROOT, sanitizerOptions } from "./instance.mjs";
 import { httpGet, jsonRpc } from "./world.mjs";
 import {
+  BLOCK_SECONDS,
   BUNDLER_URL,
   CHAIN_ID,
   GATEWAY_DOMAIN,
@@ -71,7 +72,7 @@ const chain = {
       "chain-id": CHAIN_ID,
       state: chainStateFile(instance),
     }),
-    ...(instant ? [] : flags({ "block-time": 1 })),
+    ...(instant ? [] : flags({ "block-time": BLOCK_SECONDS })),
   ],
   probe: (instance) => jsonRpc(instance, RPC_URL, "eth_chainId"),
 };

@@ -25,6 +25,7 @@ export const PORTS = {
 };
 
 export const CHAIN_ID = 31337;
+export const BLOCK_SECONDS = 1;
 export const RPC_URL = `http://${WORLD_ADDRESS}:${PORTS.chain}`;
 export const BUNDLER_URL = `http://${WORLD_ADDRESS}:${PORTS.bundler}`;
 export const WORKER_URL = `http://${WORLD_ADDRESS}:${PORTS.worker}`;

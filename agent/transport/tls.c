@@ -30,8 +30,7 @@ static int tls_fail(struct am_err *err, const char *what)
  * as the context: a leg that does not protect needs no fresher one. */
 #define TICKET_LIFE_S (24 * 3600L)
 
-/* Asks once: OpenSSL asks for each connection, and the kernel looks for a module that it does not have each
- * time. */
+/* OpenSSL would ask for each connection, and each time the kernel looks for a module that it lacks. */
 static bool kernel_has_tls(void)
 {
     static const char name[] = "tls";
